@@ -1,0 +1,15 @@
+//! Row 1: clock, randomness, identifiers, limits, metrics, byte budgets and tasks. Uses nothing else of the crate.
+pub mod budget;
+pub mod clock;
+pub mod id;
+pub mod limits;
+pub mod metrics;
+pub mod random;
+pub mod tasks;
+
+pub use budget::{ByteBudget, BytePermit};
+pub use clock::Clock;
+pub use id::Uuid;
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use random::Random;
