@@ -29,3 +29,4 @@
 //! 1 base                   clock, random, limits, metrics, tasks
 //! ```
 pub mod base;
+pub mod store;

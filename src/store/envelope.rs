@@ -1,0 +1,196 @@
+//! The envelope of every JSON object in the bucket: two lines, each ended by `\n`.
+//!
+//! ```text
+//! {"esker":"manifest","format":1,"must_read":[],"must_write":[],"crc32c":"e3069283"}
+//! {…body…}
+//! ```
+//! `esker` names the kind of object. `crc32c` is the CRC-32C (Castagnoli) of the second line without its `\n`, in eight
+//! lower-case hex digits. A name in `must_read` that a reader does not know makes it refuse the object; one in
+//! `must_write` allows reading, but no rewriting and no collecting. Fields that are not known, here and in bodies, are
+//! ignored, and kept when the object is rewritten ([`Unknown`]).
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Fields of a body that this build does not know. Put it last into a body, so that a rewrite keeps them:
+/// `#[serde(flatten)] pub unknown: Unknown`.
+pub type Unknown = serde_json::Map<String, serde_json::Value>;
+
+/// What this build knows of one kind of object.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Value of `esker`, for example `manifest`.
+    pub kind: &'static str,
+    /// Highest format number that can be read, and the one that is written.
+    pub format: u32,
+    /// Names of features that can be read and written.
+    pub features: &'static [&'static str],
+}
+
+/// Features that an object asks of those who read it, and of those who write after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Needed to understand the object.
+    pub must_read: Vec<String>,
+    /// Needed to write its successor, and to delete anything because of it.
+    pub must_write: Vec<String>,
+}
+
+/// An object that is not an envelope, is damaged, or asks for more than this build knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Not two lines of JSON, or an unexpected kind.
+    #[error("not an Esker {kind} object: {reason}")]
+    Malformed {
+        /// The expected kind.
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The body does not match its checksum.
+    #[error("damaged {kind} object: the body's CRC-32C is {found}, its first line says {expected}")]
+    Checksum {
+        /// The kind.
+        kind: &'static str,
+        /// As written.
+        expected: String,
+        /// As computed.
+        found: String,
+    },
+    /// Written by a later version of Esker.
+    #[error("the {kind} object has format {found}, this version of Esker reads up to {known}: use a newer one")]
+    Format {
+        /// The kind.
+        kind: &'static str,
+        /// Format of the object.
+        found: u32,
+        /// Highest known.
+        known: u32,
+    },
+    /// A feature is needed that this build does not have.
+    #[error(
+        "the {kind} object needs feature '{feature}' {purpose}, which this version of Esker does not have: use a newer one"
+    )]
+    Feature {
+        /// The kind.
+        kind: &'static str,
+        /// Its name.
+        feature: String,
+        /// `to be read` or `to be followed by another version`.
+        purpose: &'static str,
+    },
+    /// The body does not serialize: a defect of the caller.
+    #[error("cannot write {kind} object: {reason}")]
+    Encode {
+        /// The kind.
+        kind: &'static str,
+        /// What serde said.
+        reason: String,
+    },
+}
+
+impl EnvelopeError {
+    /// Whether the object itself is fine, but not for this build.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Format { .. } | Self::Feature { .. })
+    }
+}
+
+/// An envelope whose checksum, kind, format and `must_read` were checked.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    schema: Schema,
+    /// Format number of the object.
+    pub format: u32,
+    /// What it asks for.
+    pub features: Features,
+    /// The second line, without its `\n`.
+    pub body: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FirstLine {
+    esker: String,
+    format: u32,
+    must_read: Vec<String>,
+    must_write: Vec<String>,
+    crc32c: String,
+}
+
+/// Writes an envelope around `body`.
+pub fn encode(schema: &Schema, features: &Features, body: &impl Serialize) -> Result<Bytes, EnvelopeError> {
+    let failed = |e: serde_json::Error| EnvelopeError::Encode { kind: schema.kind, reason: e.to_string() };
+    let body = serde_json::to_vec(body).map_err(failed)?;
+    let first = FirstLine {
+        esker: schema.kind.to_string(),
+        format: schema.format,
+        must_read: features.must_read.clone(),
+        must_write: features.must_write.clone(),
+        crc32c: hex_crc(&body),
+    };
+    let first = serde_json::to_vec(&first).map_err(failed)?;
+    let mut out = BytesMut::with_capacity(first.len() + body.len() + 2);
+    out.put_slice(&first);
+    out.put_u8(b'\n');
+    out.put_slice(&body);
+    out.put_u8(b'\n');
+    Ok(out.freeze())
+}
+
+/// Opens an envelope: checks kind, format, `must_read` and the checksum, in this order, before the body is parsed.
+pub fn decode(schema: &Schema, object: &Bytes) -> Result<Opened, EnvelopeError> {
+    let malformed = |reason: String| EnvelopeError::Malformed { kind: schema.kind, reason };
+    let end = object.iter().position(|b| *b == b'\n').ok_or_else(|| malformed("it has no first line".into()))?;
+    let first: FirstLine =
+        serde_json::from_slice(&object[..end]).map_err(|e| malformed(format!("its first line: {e}")))?;
+    if first.esker != schema.kind {
+        return Err(malformed(format!("it is of kind '{}'", first.esker)));
+    }
+    if first.format > schema.format {
+        return Err(EnvelopeError::Format { kind: schema.kind, found: first.format, known: schema.format });
+    }
+    known(schema, &first.must_read, "to be read")?;
+    let body = object.slice(end + 1..);
+    if body.last() != Some(&b'\n') {
+        return Err(malformed("its second line has no end: it was cut off".into()));
+    }
+    let body = body.slice(..body.len() - 1);
+    let found = hex_crc(&body);
+    if found != first.crc32c {
+        return Err(EnvelopeError::Checksum { kind: schema.kind, expected: first.crc32c, found });
+    }
+    let features = Features { must_read: first.must_read, must_write: first.must_write };
+    Ok(Opened { schema: *schema, format: first.format, features, body })
+}
+
+impl Opened {
+    /// Parses the body.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|e| EnvelopeError::Malformed { kind: self.schema.kind, reason: format!("its body: {e}") })
+    }
+
+    /// Refuses, by name, what this build may read but not follow with another version.
+    pub fn check_writable(&self) -> Result<(), EnvelopeError> {
+        check_writable(&self.schema, &self.features)
+    }
+}
+
+/// Refuses, by name, features in `must_write` that this build does not know.
+pub fn check_writable(schema: &Schema, features: &Features) -> Result<(), EnvelopeError> {
+    known(schema, &features.must_write, "to be followed by another version")
+}
+
+fn known(schema: &Schema, asked: &[String], purpose: &'static str) -> Result<(), EnvelopeError> {
+    match asked.iter().find(|name| !schema.features.contains(&name.as_str())) {
+        Some(name) => Err(EnvelopeError::Feature { kind: schema.kind, feature: name.clone(), purpose }),
+        None => Ok(()),
+    }
+}
+
+fn hex_crc(body: &[u8]) -> String {
+    format!("{:08x}", crc32c::crc32c(body))
+}
+
+#[cfg(test)]
+mod tests;
