@@ -30,3 +30,4 @@
 //! ```
 pub mod base;
 pub mod store;
+pub mod record;
