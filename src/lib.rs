@@ -29,5 +29,5 @@
 //! 1 base                   clock, random, limits, metrics, tasks
 //! ```
 pub mod base;
-pub mod store;
 pub mod record;
+pub mod store;
