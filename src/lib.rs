@@ -29,5 +29,6 @@
 //! 1 base                   clock, random, limits, metrics, tasks
 //! ```
 pub mod base;
+pub mod log;
 pub mod record;
 pub mod store;
