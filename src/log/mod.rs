@@ -419,7 +419,11 @@ impl Log {
     }
 
     /// What lies where.
-    pub async fn layout(&self, topic: Option<&str>, partition: Option<i32>) -> Result<Vec<PartitionLayout>, TopicError> {
+    pub async fn layout(
+        &self,
+        topic: Option<&str>,
+        partition: Option<i32>,
+    ) -> Result<Vec<PartitionLayout>, TopicError> {
         unimplemented!()
     }
 
