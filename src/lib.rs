@@ -28,6 +28,7 @@
 //! 2 record | store         batch codec, pure | object store with retry and counters; chains
 //! 1 base                   clock, random, limits, metrics, tasks
 //! ```
+pub mod archive;
 pub mod base;
 pub mod log;
 pub mod record;

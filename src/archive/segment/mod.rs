@@ -1,0 +1,210 @@
+//! A segment: the records of one partition, sorted by offset, as one immutable Parquet object. It is the cold tier of the
+//! log and a data file of the table at the same time.
+//!
+//! - [`SegmentEncoder`] turns records into the bytes of the object, block by block, and ends with a [`SegmentMeta`].
+//! - [`Footer`] is the object's map: where the pages of each slice lie and what each page's checksum is.
+//! - [`Footer::decode`] turns fetched bytes ([`SliceBytes`]) back into records with a [`Decoder`].
+//! - [`verify()`] proves a whole segment against its hashes.
+//!
+//! # The object
+//! ```text
+//! "PAR1"
+//! block 0: one column chunk per column, in the order of `schema::Column`
+//! block 1 ...
+//! ---- index_at: all from here to the end is covered by `SegmentMeta::index_crc32c` ----
+//! Bloom filters (when the topic asks), column indexes, offset indexes
+//! trailer, 20 bytes: "EskerIdx", index_at u64, CRC32C u32; little-endian
+//! Parquet file metadata, its length u32, "PAR1"
+//! ```
+//! The trailer's CRC covers everything from `index_at` to the end of the object except its own four bytes, so that a bare
+//! file is checked too before it is parsed. Parquet readers do not look between the indexes and the metadata.
+//!
+//! A block has about 32 MiB of payload and is cut into slices of about 1 MiB. All columns break their pages at the borders
+//! of the slices, exactly one page per column and slice: reading a slice takes one page of each column and, where a column
+//! has one, its dictionary page.
+//!
+//! The entry `esker.segment` of the file's key-value metadata is JSON: [`facts::Facts`]. Among other things it holds the
+//! CRC32C of the stored bytes (header and body) of every page. **Nothing is parsed, decompressed or decoded before a
+//! checksum covered it.**
+//!
+//! # Settings, and what they were measured against
+//! zstd level 1; values PLAIN without dictionary and statistics; keys and header keys with a dictionary, which falls back
+//! by itself; offset and timestamp DELTA_BINARY_PACKED with page statistics; the three columns that hardly ever change
+//! (partition, timestamp type, leader epoch) PLAIN, because zstd turns 40 KB of one number into 20 bytes faster than a
+//! dictionary is built. Data pages v1; where values do not compress, v2 (which may leave a page as it is) with slices of a
+//! quarter of the size. Higher zstd levels cost more speed than they save bytes.
+use crate::base::Uuid;
+use crate::record::HashSum;
+use crate::store::StoreError;
+
+mod decode;
+mod encode;
+pub mod facts;
+mod footer;
+mod schema;
+mod verify;
+
+pub use decode::{Decoder, SliceBytes};
+pub use encode::SegmentEncoder;
+pub use footer::{Footer, SliceInfo};
+pub use verify::{Proof, verify};
+
+use serde::{Deserialize, Serialize};
+
+/// How keys or values of a topic are stored (`esker.key.type`, `esker.value.type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ColumnType {
+    /// As a string where it is UTF-8, else as binary in the `_raw` column.
+    #[default]
+    Utf8OrBinary,
+    /// All to the `_raw` column: for topics whose bytes are UTF-8 only by chance.
+    Binary,
+}
+
+/// What to encode, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentSpec {
+    /// The topic's id; part of every record's hash.
+    pub topic_id: Uuid,
+    /// The partition.
+    pub partition: i32,
+    /// First offset that the segment stands for; its first record may lie above.
+    pub first_offset: i64,
+    /// How keys are stored.
+    pub key_type: ColumnType,
+    /// How values are stored.
+    pub value_type: ColumnType,
+    /// Payload of one block in bytes.
+    pub block_bytes: u64,
+    /// Payload of one slice in bytes; a quarter of it where values do not compress.
+    pub slice_bytes: u64,
+    /// zstd level, 1 to 22.
+    pub zstd_level: i32,
+    /// Whether blocks get a Bloom filter on `key`.
+    pub key_bloom: bool,
+}
+
+impl SegmentSpec {
+    /// The measured settings.
+    pub fn new(topic_id: Uuid, partition: i32, first_offset: i64) -> Self {
+        Self {
+            topic_id,
+            partition,
+            first_offset,
+            key_type: ColumnType::default(),
+            value_type: ColumnType::default(),
+            block_bytes: 32 << 20,
+            slice_bytes: 1 << 20,
+            zstd_level: 1,
+            key_bloom: false,
+        }
+    }
+}
+
+/// What a manifest has to know of a segment; part of its entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentMeta {
+    /// Size of the object in bytes.
+    pub size: u64,
+    /// First offset that the segment stands for.
+    pub first_offset: i64,
+    /// The offset after the last one that it stands for.
+    pub next_offset: i64,
+    /// Number of records; next - first less what sealing left out.
+    pub records: u64,
+    /// Bytes of keys, values, header keys and header values.
+    pub payload_bytes: u64,
+    /// Bytes of all pages, headers included.
+    pub stored_bytes: u64,
+    /// Where Bloom filters and indexes begin.
+    pub index_at: u64,
+    /// CRC32C of everything from `index_at` to the end; eight hex digits.
+    #[serde(with = "facts::hex32")]
+    pub index_crc32c: u32,
+    /// The blocks, in order.
+    pub blocks: Vec<BlockPos>,
+    /// Smallest timestamp in ms, of those records that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_timestamp: Option<i64>,
+    /// Largest timestamp in ms, of those records that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_timestamp: Option<i64>,
+    /// Offset of the first record that has `max_timestamp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_of_first_max: Option<i64>,
+    /// Number of records without a timestamp (-1).
+    pub null_timestamps: u64,
+    /// Sum of the hashes of all records.
+    pub hash: HashSum,
+}
+
+/// Where a block lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockPos {
+    /// First byte.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Offset of its first record.
+    pub first_offset: i64,
+    /// Number of records in the blocks before it.
+    pub first_row: u64,
+}
+
+/// What can go wrong with a segment.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SegmentError {
+    /// The store failed; nothing is known about the segment.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Bytes of the segment are not what was written.
+    #[error("segment {object} is damaged at byte {at}: {problem}; its offsets cannot be read until the object is restored from a copy")]
+    Damaged {
+        /// Path of the object.
+        object: String,
+        /// The byte at which what is damaged begins.
+        at: u64,
+        /// What was found.
+        problem: String,
+    },
+    /// The segment asks for something that this version cannot do.
+    #[error("segment {object} needs {what}, which this version of Esker does not know: use a newer one")]
+    Unsupported {
+        /// Path of the object.
+        object: String,
+        /// The format number or feature.
+        what: String,
+    },
+    /// A record that a segment cannot hold. Produce refuses such records, so this is a defect of the caller.
+    #[error("the record at offset {offset} cannot be stored: {problem}")]
+    Record {
+        /// Offset of the record.
+        offset: i64,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A segment without records: a gap says the same for less.
+    #[error("a segment of offsets {first_offset} to {next_offset} would have no records: record a gap instead")]
+    Empty {
+        /// First offset of the range.
+        first_offset: i64,
+        /// Offset after the range.
+        next_offset: i64,
+    },
+    /// The Parquet writer refused: a defect of the encoder.
+    #[error("the Parquet writer failed: {0}")]
+    Writer(String),
+}
+
+impl SegmentError {
+    /// Whether trying again may help: true only for a store that is away.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retriable())
+    }
+}
+
+impl From<parquet::errors::ParquetError> for SegmentError {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Self::Writer(error.to_string())
+    }
+}
