@@ -158,7 +158,9 @@ pub enum SegmentError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Bytes of the segment are not what was written.
-    #[error("segment {object} is damaged at byte {at}: {problem}; its offsets cannot be read until the object is restored from a copy")]
+    #[error(
+        "segment {object} is damaged at byte {at}: {problem}; its offsets cannot be read until the object is restored from a copy"
+    )]
     Damaged {
         /// Path of the object.
         object: String,
