@@ -30,6 +30,8 @@
 //! ```
 pub mod archive;
 pub mod base;
+pub mod config;
+pub mod http;
 pub mod log;
 pub mod record;
 pub mod store;

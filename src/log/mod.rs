@@ -18,7 +18,7 @@
 mod error;
 mod fence;
 mod producers;
-mod settings;
+pub mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
