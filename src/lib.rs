@@ -35,3 +35,4 @@ pub mod http;
 pub mod log;
 pub mod record;
 pub mod store;
+pub mod wal;
