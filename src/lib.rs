@@ -36,3 +36,4 @@ pub mod log;
 pub mod record;
 pub mod store;
 pub mod wal;
+pub mod kafka;
