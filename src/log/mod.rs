@@ -15,10 +15,11 @@
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
 //! | `fence` | whether this broker may still answer |
+pub mod cold;
 mod error;
 mod fence;
 mod producers;
-pub mod settings;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;

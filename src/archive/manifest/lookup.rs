@@ -1,1 +1,0 @@
-//! Looking things up in a manifest and its pages; pure.

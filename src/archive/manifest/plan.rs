@@ -1,1 +1,0 @@
-//! A change on a head gives the next version; pure.

@@ -1,4 +1,0 @@
-//! Row 6: Kafka's protocol. Translates between bytes and [`crate::log`]; decides nothing.
-//!
-//! [`messages`] is the codec, [`client`] a small client for the command line.
-pub mod messages;

@@ -1,0 +1,103 @@
+//! Records of a slice as Kafka v2 batches: what the slice cache keeps and what readers get.
+use bytes::Bytes;
+
+use crate::archive::segment::SliceInfo;
+use crate::record::{BatchBuilder, BatchError, Codec, Pushed, RecordRef};
+
+/// No batch is larger before compression, unless a single record is: small enough to fit every fetch, large enough that
+/// its header and the compression window do not matter.
+pub(super) const BATCH_BYTES_MAX: u32 = 256 << 10;
+/// What the fields of a record take besides payload, at most; each header takes [`HEADER_OVERHEAD`] more.
+const RECORD_OVERHEAD: u64 = 40;
+const HEADER_OVERHEAD: u64 = 10;
+/// Replay with zstd wants speed: Kafka clients see 3 from producers, 1 decodes as fast and encodes twice as fast.
+const ZSTD_LEVEL: i32 = 1;
+
+/// One batch of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EncodedBatch {
+    /// Offset of its last record.
+    pub(super) last_offset: i64,
+    /// The whole batch.
+    pub(super) bytes: Bytes,
+}
+
+/// A slice as batches, in order, each in memory of its own, so that a response that keeps one keeps only that one.
+#[derive(Debug)]
+pub(super) struct EncodedSlice {
+    pub(super) batches: Vec<EncodedBatch>,
+}
+
+impl EncodedSlice {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let bookkeeping = size_of::<Self>() + self.batches.capacity() * (size_of::<EncodedBatch>() + 64);
+        bookkeeping as u64 + self.batches.iter().map(|batch| batch.bytes.len() as u64).sum::<u64>()
+    }
+}
+
+/// Turns the records of one slice after the other into batches; keeps its buffers.
+#[derive(Debug)]
+pub struct SliceEncoder {
+    builder: BatchBuilder,
+    codec: Codec,
+    batches: Vec<EncodedBatch>,
+    last_offset: i64,
+    records: u32,
+}
+
+impl SliceEncoder {
+    /// An encoder that compresses with `codec`.
+    pub fn new(codec: Codec) -> Self {
+        Self { builder: BatchBuilder::new(), codec, batches: Vec::new(), last_offset: -1, records: 0 }
+    }
+
+    /// Compresses the slices that follow with `codec`.
+    pub(super) fn set_codec(&mut self, codec: Codec) {
+        self.codec = codec;
+    }
+
+    /// Adds a record; offsets must rise within a slice.
+    ///
+    /// Errors: [`BatchError`] for a record that no batch can hold.
+    #[inline]
+    pub fn push(&mut self, record: &RecordRef<'_>) -> Result<(), BatchError> {
+        if !self.builder.is_empty() {
+            let headers = record.headers.count() as u64 * HEADER_OVERHEAD;
+            let size = self.builder.size_estimate() as u64 + record.payload_bytes() + RECORD_OVERHEAD + headers;
+            if size > u64::from(BATCH_BYTES_MAX) {
+                self.end_batch()?;
+            }
+        }
+        if self.builder.push(record)? == Pushed::NeedsNewBatch {
+            self.end_batch()?;
+            let _added = self.builder.push(record)?; // an empty builder takes what it can hold, or errs
+        }
+        self.last_offset = record.offset;
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Ends the slice and begins the next. Errors when it did not have the records that the index promised.
+    pub(super) fn finish(&mut self, slice: &SliceInfo) -> Result<EncodedSlice, String> {
+        if !self.builder.is_empty() {
+            self.end_batch().map_err(|e| e.to_string())?;
+        }
+        let batches = std::mem::take(&mut self.batches);
+        let records = std::mem::take(&mut self.records);
+        if records != slice.records {
+            return Err(format!(
+                "the slice at offset {} has {records} records where its index says {}",
+                slice.first_offset, slice.records
+            ));
+        }
+        Ok(EncodedSlice { batches })
+    }
+
+    fn end_batch(&mut self) -> Result<(), BatchError> {
+        let level = (self.codec == Codec::Zstd).then_some(ZSTD_LEVEL);
+        let bytes = self.builder.finish(self.codec, level)?;
+        self.batches.push(EncodedBatch { last_offset: self.last_offset, bytes });
+        Ok(())
+    }
+}
