@@ -1,22 +1,44 @@
 //! Chains: numbered objects written with create-if-absent only; the last one is the truth. Free of any domain.
 //!
 //! Objects are `<prefix>/<number, 20 digits>.json`, numbers from 1 without holes, each an envelope whose body is
-//! `{"number":7,"nonce":"16 hex digits","epoch":3,"body":{…}}`. The nonce is fresh for every attempt to commit, so that
-//! a writer whose request was applied but answered with an error recognizes its own success.
+//! ```text
+//! {"number":7,"nonce":"16 hex digits","after":"nonce of version 6, or null","epoch":3,"body":{…}}
+//! ```
+//! The nonce is fresh for every call of [`Chain::commit`], so that a writer whose request was applied but answered with an
+//! error recognizes its own success. `after` ties a version to the one that it was built on.
+//!
+//! # Why there is one winner
+//! 1. The store lets one creator of a key succeed, so as long as nothing is deleted, of all that build on version n one
+//!    holds n + 1.
+//! 2. Deletion is strictly ascending, each version confirmed absent before the next goes. So if n + 1 was deleted, n is
+//!    absent: a writer that slept meanwhile and creates n + 1 again finds the version it built on missing (or, if another
+//!    sleeper put one there, foreign), and is fenced.
+//! 3. A request may be applied although its answer says otherwise, also later. It carries the same number and nonce, so
+//!    it is either the version that its writer goes on to find, or refused as existing. Only when it arrives after its
+//!    number was collected could it leave a version behind, below the head, where nobody looks: for that the newest
+//!    versions are kept for long enough ([`Chain::collect`]).
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::envelope::{EnvelopeError, Features, Schema};
-use super::{Store, StoreError};
+use super::envelope::{self, EnvelopeError, Features, Schema};
+use super::{Create, Kind, LIST_PAGE, Store, StoreError};
+
+mod collect;
+
+/// Versions read one by one before a listing is asked for a short cut.
+const STEPS_BEFORE_LISTING: u64 = 16;
 
 /// One version of a chain, as read or as committed. What a writer remembers to build upon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// From 1 up.
     pub number: u64,
     /// Tells this version from any other that was ever tried at this number.
     pub nonce: String,
+    /// Nonce of the version that this one was built on; none for version 1.
+    pub after: Option<String>,
     /// Epoch of the broker that wrote it.
     pub epoch: u32,
     /// What the version asks of readers and of its successor's writer.
@@ -28,10 +50,10 @@ pub struct Head {
 /// How a commit ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The version is the chain's head, and nobody else's is.
+    /// The version is in the chain, right after the one it was built on, and nobody else's is.
     Committed(Head),
-    /// Somebody of the same or a lower epoch took the number: plan anew on this head. (After an undecided commit it may be
-    /// one's own earlier version.)
+    /// Somebody of the same or a lower epoch took the number: read the head from this version on and plan anew. After an
+    /// undecided commit it may be one's own earlier version.
     Lost(Head),
     /// A higher epoch wrote, or the chain moved on so far that our place was collected: stop, keep the WAL.
     Fenced {
@@ -56,7 +78,7 @@ pub enum ChainError {
     },
     /// The store stopped answering before the commit was decided: it may have been applied, now or later. Read the head
     /// again before anything is planned.
-    #[error("{path}: undecided, the store does not answer ({source}); the head has to be read again")]
+    #[error("{path}: undecided, for the store does not answer ({source}); the head has to be read again")]
     Undecided {
         /// URL of the version that was tried.
         path: String,
@@ -65,12 +87,40 @@ pub enum ChainError {
     },
 }
 
+impl ChainError {
+    /// Whether the same call may succeed later without anybody's doing.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Store(e) => e.is_retriable(),
+            Self::Undecided { .. } => true,
+            Self::Envelope { .. } => false,
+        }
+    }
+}
+
 /// A chain under a prefix. Cheap to clone; holds no state: the caller remembers the [`Head`].
 #[derive(Clone, Debug)]
 pub struct Chain {
     store: Store,
     schema: Schema,
     prefix: String,
+}
+
+/// The body of a version's envelope.
+#[derive(Serialize, Deserialize)]
+struct Version<B> {
+    number: u64,
+    nonce: String,
+    after: Option<String>,
+    epoch: u32,
+    body: B,
+}
+
+/// What was found at a number.
+enum At {
+    Nothing,
+    Ours,
+    Foreign(Head),
 }
 
 impl Chain {
@@ -84,34 +134,216 @@ impl Chain {
         &self.prefix
     }
 
-    /// The newest version. None: not one version exists, which for anything but creation is damage.
-    pub async fn head(&self, remembered: Option<&Head>) -> Result<Option<Head>, ChainError> {
-        let _ = remembered;
-        unimplemented!()
+    /// Path of version `number`, relative to the store's root.
+    pub fn path_of(&self, number: u64) -> String {
+        format!("{}/{number:020}.json", self.prefix)
     }
 
-    /// Tries to make `body` the version after `on` (`None`: version 1).
-    pub async fn commit(&self, on: Option<&Head>, epoch: u32, body: &impl Serialize) -> Result<Outcome, ChainError> {
-        let _ = (on, epoch, body);
-        unimplemented!()
+    /// The newest version. None: not one version exists, which for anything but creation is damage.
+    pub async fn head(&self, remembered: Option<&Head>) -> Result<Option<Head>, ChainError> {
+        if let Some(remembered) = remembered
+            && let Some(found) = self.get(remembered.number).await?
+            && found.nonce == remembered.nonce
+        {
+            return self.upwards(found).await.map(Some);
+        }
+        let mut patience = self.store.patience();
+        loop {
+            let listed = self.greatest_listed(None).await?;
+            match self.get(listed.unwrap_or(1)).await? {
+                Some(found) => return self.upwards(found).await.map(Some),
+                None if listed.is_none() => return Ok(None),
+                None => {} // listed but absent: the listing is old, or versions are being collected
+            }
+            if !patience.wait().await {
+                let why = "the listing shows a version that is not there, again and again: it is out of date";
+                let e = StoreError::new(Kind::Unavailable, self.store.url_of(&self.prefix), why);
+                return Err(e.into());
+            }
+        }
+    }
+
+    /// From a version that is there to the last one.
+    async fn upwards(&self, from: Head) -> Result<Head, ChainError> {
+        let mut head = from;
+        let mut steps = 0;
+        while let Some(next) = self.get(head.number + 1).await? {
+            head = next;
+            steps += 1;
+            if steps % STEPS_BEFORE_LISTING == 0
+                && let Some(listed) = self.greatest_listed(Some(head.number)).await?
+                && let Some(found) = self.get(listed).await?
+            {
+                head = found;
+            }
+        }
+        Ok(head)
+    }
+
+    /// The greatest number that a listing shows, above `above`.
+    async fn greatest_listed(&self, above: Option<u64>) -> Result<Option<u64>, ChainError> {
+        let mut greatest = None;
+        let mut after = above.map(|number| self.path_of(number));
+        loop {
+            let page = self.store.list(&self.prefix, after.as_deref()).await?;
+            greatest = page.iter().filter_map(|object| self.number_of(&object.path)).max().max(greatest);
+            match page.last() {
+                Some(last) if page.len() >= LIST_PAGE => after = Some(last.path.clone()),
+                _ => return Ok(greatest),
+            }
+        }
+    }
+
+    /// The number in a version's path; None for other objects under the prefix.
+    fn number_of(&self, path: &str) -> Option<u64> {
+        let name = path.strip_prefix(&self.prefix)?.strip_prefix('/')?.strip_suffix(".json")?;
+        (name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok())?
     }
 
     /// One version, if it is there.
     pub async fn get(&self, number: u64) -> Result<Option<Head>, ChainError> {
-        let _ = number;
-        unimplemented!()
+        match self.store.get(&self.path_of(number)).await {
+            Ok(object) => self.open(number, &object).map(Some),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn open(&self, number: u64, object: &Bytes) -> Result<Head, ChainError> {
+        let path = || self.store.url_of(&self.path_of(number));
+        let failed = |source| ChainError::Envelope { path: path(), source };
+        let opened = envelope::decode(&self.schema, object).map_err(failed)?;
+        let version: Version<Box<RawValue>> = opened.parse().map_err(failed)?;
+        if version.number != number {
+            let reason = format!("it says that it is version {}", version.number);
+            return Err(failed(EnvelopeError::Malformed { kind: self.schema.kind, reason }));
+        }
+        let Version { nonce, after, epoch, body, .. } = version;
+        let body = Bytes::from(String::from(Box::<str>::from(body)));
+        Ok(Head { number, nonce, after, epoch, features: opened.features, body })
     }
 
     /// Numbers of the versions that a listing shows, ascending: for display, `--as-of` and checks, not for deciding.
     pub async fn versions(&self) -> Result<Vec<u64>, ChainError> {
-        unimplemented!()
+        let mut numbers = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(&self.prefix, after.as_deref()).await?;
+            numbers.extend(page.iter().filter_map(|object| self.number_of(&object.path)));
+            match page.last() {
+                Some(last) if page.len() >= LIST_PAGE => after = Some(last.path.clone()),
+                _ => return Ok(numbers),
+            }
+        }
+    }
+}
+
+/// Committing.
+impl Chain {
+    /// Tries to make `body` the version after `on` (`None`: version 1), which keeps the features of `on`.
+    pub async fn commit(&self, on: Option<&Head>, epoch: u32, body: &impl Serialize) -> Result<Outcome, ChainError> {
+        if let Some(on) = on {
+            self.check_writable(on)?;
+            if on.epoch > epoch {
+                return Ok(Outcome::Fenced { epoch: Some(on.epoch) });
+            }
+        }
+        let (ours, object) = self.successor(on, epoch, body)?;
+        match self.settle(&ours, &object).await? {
+            Some(taken) if taken.epoch > epoch => Ok(Outcome::Fenced { epoch: Some(taken.epoch) }),
+            Some(taken) => Ok(Outcome::Lost(taken)),
+            None => match self.confirm(on, &ours).await {
+                Ok(None) => Ok(Outcome::Committed(ours)),
+                Ok(Some(fenced)) => Ok(fenced),
+                Err(e) => Err(self.undecided(&ours, e)),
+            },
+        }
     }
 
-    /// Deletes versions that were superseded more than `keep_ms` before `now_ms`, but never one of the `keep_newest`.
-    /// Returns how many went; at most one page of a listing a call.
-    pub async fn collect(&self, keep_newest: u64, keep_ms: i64, now_ms: i64) -> Result<u64, ChainError> {
-        let _ = (keep_newest, keep_ms, now_ms);
-        unimplemented!()
+    /// The version to be, and its object.
+    fn successor(&self, on: Option<&Head>, epoch: u32, body: &impl Serialize) -> Result<(Head, Bytes), ChainError> {
+        let number = on.map_or(0, |on| on.number) + 1;
+        let failed = |source| ChainError::Envelope { path: self.store.url_of(&self.path_of(number)), source };
+        let encoding =
+            |e: serde_json::Error| failed(EnvelopeError::Encode { kind: self.schema.kind, reason: e.to_string() });
+        let body = serde_json::value::to_raw_value(body).map_err(encoding)?;
+        let nonce = self.store.random().hex16();
+        let after = on.map(|on| on.nonce.clone());
+        let features = on.map(|on| on.features.clone()).unwrap_or_default();
+        let version = Version { number, nonce: nonce.clone(), after: after.clone(), epoch, body: &body };
+        let object = envelope::encode(&self.schema, &features, &version).map_err(failed)?;
+        let body = Bytes::from(String::from(Box::<str>::from(body)));
+        Ok((Head { number, nonce, after, epoch, features, body }, object))
+    }
+
+    /// Brings the version to its number, or finds who took it. The same bytes again until one of the two is certain.
+    async fn settle(&self, ours: &Head, object: &Bytes) -> Result<Option<Head>, ChainError> {
+        let path = self.path_of(ours.number);
+        let mut patience = self.store.patience();
+        loop {
+            let answer = match self.store.create(&path, object.clone()).await? {
+                Create::Created => return Ok(None),
+                Create::Exists => StoreError::new(
+                    Kind::Unavailable,
+                    self.store.url_of(&path),
+                    "the store says that it exists, but there is nothing",
+                ),
+                Create::Unknown(e) => e,
+            };
+            match self.look(ours).await.map_err(|e| self.undecided(ours, e))? {
+                At::Ours => return Ok(None),
+                At::Foreign(taken) => return Ok(Some(taken)),
+                At::Nothing => {}
+            }
+            if !patience.wait().await {
+                return Err(ChainError::Undecided { path: answer.path.clone(), source: answer });
+            }
+        }
+    }
+
+    /// What lies at the number of `ours`.
+    async fn look(&self, ours: &Head) -> Result<At, ChainError> {
+        Ok(match self.get(ours.number).await? {
+            None => At::Nothing,
+            Some(found) if found.nonce == ours.nonce => At::Ours,
+            Some(found) => At::Foreign(found),
+        })
+    }
+
+    /// After the version was created: whether its place was free because it was collected. Then we are fenced.
+    async fn confirm(&self, on: Option<&Head>, ours: &Head) -> Result<Option<Outcome>, ChainError> {
+        let Some(on) = on else {
+            return self.confirm_first(ours).await;
+        };
+        Ok(match self.get(on.number).await? {
+            Some(found) if found.nonce == on.nonce => None,
+            Some(foreign) => Some(Outcome::Fenced { epoch: Some(foreign.epoch) }),
+            None => Some(Outcome::Fenced { epoch: None }),
+        })
+    }
+
+    /// Version 1 has none before it that could be missing: a chain that has moved on shows in what lies above.
+    async fn confirm_first(&self, ours: &Head) -> Result<Option<Outcome>, ChainError> {
+        let Some(greatest) = self.greatest_listed(Some(1)).await? else { return Ok(None) };
+        match self.get(2).await? {
+            Some(second) if second.after.as_ref() == Some(&ours.nonce) => Ok(None),
+            _ => Ok(Some(Outcome::Fenced { epoch: self.get(greatest).await?.map(|head| head.epoch) })),
+        }
+    }
+
+    /// A commit whose request was sent can no longer fail as a mere read: it may be in the chain.
+    fn undecided(&self, ours: &Head, e: ChainError) -> ChainError {
+        match e {
+            ChainError::Store(source) if source.is_retriable() => {
+                ChainError::Undecided { path: self.store.url_of(&self.path_of(ours.number)), source }
+            }
+            other => other,
+        }
+    }
+
+    fn check_writable(&self, on: &Head) -> Result<(), ChainError> {
+        envelope::check_writable(&self.schema, &on.features)
+            .map_err(|source| ChainError::Envelope { path: self.store.url_of(&self.path_of(on.number)), source })
     }
 }
 
@@ -121,3 +353,6 @@ impl Head {
         serde_json::from_slice(&self.body)
     }
 }
+
+#[cfg(test)]
+mod tests;

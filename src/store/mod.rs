@@ -2,52 +2,68 @@
 //! ([`Store`]); the envelope of every JSON object ([`envelope`]); chains ([`chain`]); the probe of a new bucket ([`probe`]).
 //!
 //! Three classes of requests have permits of their own, so that a backfill never makes a commit wait: small objects
-//! (get, create, list, …), range reads, and uploads.
+//! (get, create, list, …), range reads, and uploads. Every request is one attempt of the backend's client; what is safe to
+//! repeat is repeated here, with jitter, for a limited time ([`StoreOptions`]); [`Store::create`] is never repeated.
 pub mod chain;
+mod classify;
 pub mod envelope;
 mod error;
+mod gate;
+mod local;
+mod objects;
+mod open;
 mod options;
+mod patience;
 pub mod probe;
+mod requests;
 #[doc(hidden)]
 pub mod testing;
 mod upload;
 
-use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
-use object_store::ObjectStore;
-use object_store::multipart::MultipartStore;
+use object_store::path::Path;
 
 use crate::base::{Clock, Metrics, Random};
+use gate::Gate;
 
 pub use error::{Kind, StoreError};
+pub use objects::Objects;
 pub use options::StoreOptions;
 pub use upload::Upload;
 
 /// Entries of one page of [`Store::list`].
 pub const LIST_PAGE: usize = 1000;
-
-/// What a backend must be able to do.
-pub trait Objects: ObjectStore + MultipartStore {}
-impl<T: ObjectStore + MultipartStore> Objects for T {}
+/// Largest object that [`Store::get`] reads, in bytes.
+pub const SMALL_BYTES_MAX: u64 = 64 << 20;
 
 /// A bucket with a root prefix; cheap to clone. Paths are relative to the root, `/` between their parts.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {}
+struct Inner {
+    objects: Arc<dyn Objects>,
+    root: Path,
+    url: String,
+    options: StoreOptions,
+    clock: Clock,
+    random: Random,
+    gate: Gate,
+    /// Whether the store ever answered: before that, silence of a credential service means that there are none.
+    answered: AtomicBool,
+}
 
 /// How a create-if-absent ended.
 #[derive(Clone, Debug)]
 pub enum Create {
     /// The object is there, and it is ours.
     Created,
-    /// The store says that something is there already; it may be ours from a request that was answered with an error,
+    /// The store says that something is there already. It may be ours, from a request that was answered with an error;
     /// and some stores say so when two creators collide and nothing is there.
     Exists,
-    /// It may or may not have been applied.
+    /// It may or may not have been applied, or be applied later.
     Unknown(StoreError),
 }
 
@@ -64,7 +80,7 @@ pub struct Listed {
 
 impl Store {
     /// Opens `file:///dir`, a plain directory, `s3://bucket/prefix`, `gs://` or `az://`. Credentials and endpoint come from
-    /// the standard variables. Makes no request.
+    /// the standard variables. Makes no request: see [`Store::check`].
     pub fn open(
         url: &str,
         options: StoreOptions,
@@ -72,11 +88,11 @@ impl Store {
         random: &Random,
         metrics: &Metrics,
     ) -> Result<Self, StoreError> {
-        let _ = (url, options, clock, random, metrics);
-        unimplemented!()
+        let place = open::open(url, &options, random)?;
+        Ok(Self::new(place, options, clock, random, metrics))
     }
 
-    /// A store over any backend, shown as `url`: for tests.
+    /// A store over any backend, rooted at its top and shown as `url`: for tests.
     pub fn over(
         objects: Arc<dyn Objects>,
         url: &str,
@@ -84,103 +100,39 @@ impl Store {
         clock: &Clock,
         random: &Random,
         metrics: &Metrics,
-    ) -> Result<Self, StoreError> {
-        let _ = (objects, url, options, clock, random, metrics);
-        unimplemented!()
+    ) -> Self {
+        let place = open::Place { objects, root: Path::default(), url: url.trim_end_matches('/').to_string() };
+        Self::new(place, options, clock, random, metrics)
     }
 
-    /// A whole small object (at most 64 MiB; a larger one is [`Kind::Corrupt`]).
-    pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
-        let _ = path;
-        unimplemented!()
+    fn new(place: open::Place, options: StoreOptions, clock: &Clock, random: &Random, metrics: &Metrics) -> Self {
+        let open::Place { objects, root, url } = place;
+        let gate = Gate::new(&options, metrics);
+        let (clock, random, answered) = (clock.clone(), random.clone(), AtomicBool::new(false));
+        Self(Arc::new(Inner { objects, root, url, options, clock, random, gate, answered }))
     }
 
-    /// Exactly the bytes of `range`; an object that ends before is [`Kind::Corrupt`].
-    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let _ = (path, range);
-        unimplemented!()
-    }
-
-    /// Exactly the bytes of each range; ranges that lie close together share a request.
-    pub async fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
-        let _ = (path, ranges);
-        unimplemented!()
-    }
-
-    /// Size and time of an object.
-    pub async fn stat(&self, path: &str) -> Result<Listed, StoreError> {
-        let _ = path;
-        unimplemented!()
-    }
-
-    /// Size of an object in bytes.
-    pub async fn size(&self, path: &str) -> Result<u64, StoreError> {
-        self.stat(path).await.map(|object| object.size)
-    }
-
-    /// Writes a small object, whatever was there: only for what nobody trusts (Iceberg's version hint).
-    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let _ = (path, bytes);
-        unimplemented!()
-    }
-
-    /// Creates a small object if nothing is there. One attempt, never repeated. An `Err` is a request that was refused and
-    /// not applied.
-    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Create, StoreError> {
-        let _ = (path, bytes);
-        unimplemented!()
-    }
-
-    /// Begins to write an object of any size under a name that was never used.
-    pub async fn upload(&self, path: &str) -> Result<Upload, StoreError> {
-        let _ = path;
-        unimplemented!()
-    }
-
-    /// Deletes an object; one that is not there is no error.
-    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        let _ = path;
-        unimplemented!()
-    }
-
-    /// Objects under the folder `prefix` (at any depth, "" for all), ascending by path, beginning after `start_after` (a
-    /// full path). At most [`LIST_PAGE`]; a shorter page is the last one.
-    pub async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        let _ = (prefix, start_after);
-        unimplemented!()
-    }
-
-    /// Names of the folders directly under `prefix`, ascending, without slashes.
-    pub async fn list_dirs(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let _ = prefix;
-        unimplemented!()
-    }
-
-    /// Aborts unfinished uploads under the root that began before `before_ms`. Returns how many went; None where the store
-    /// has no way to list them and a lifecycle rule of the bucket has to do it.
-    pub async fn abort_uploads_older_than(&self, before_ms: i64) -> Result<Option<u64>, StoreError> {
-        let _ = before_ms;
-        unimplemented!()
-    }
-
-    /// URL of an object, as other tools take it: `file:///dir/path`, `s3://bucket/path`.
+    /// URL of an object, as other tools take it: `file:///dir/path`, `s3://bucket/path`. "" is the root.
     pub fn url_of(&self, path: &str) -> String {
-        let _ = path;
-        unimplemented!()
+        let relative = path.trim_matches('/');
+        if relative.is_empty() { self.0.url.clone() } else { format!("{}/{relative}", self.0.url) }
     }
 
     /// URL of the root.
     pub fn display(&self) -> String {
-        unimplemented!()
+        self.0.url.clone()
     }
 
     /// The randomness given at opening (nonces, object names).
     pub fn random(&self) -> &Random {
-        unimplemented!()
+        &self.0.random
     }
 
     /// The clock given at opening.
     pub fn clock(&self) -> &Clock {
-        unimplemented!()
+        &self.0.clock
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,18 +17,25 @@ pub struct StoreOptions {
     /// Shortest wait between two attempts, in ms; doubles up to the longest. Default: 50. Minimum: 1.
     #[serde(rename = "store.backoff.ms")]
     pub backoff_ms: u64,
-    /// Longest wait between two attempts, in ms. Default: 5,000.
+    /// Longest wait between two attempts, in ms. Default: 5,000. Minimum: the shortest.
     #[serde(rename = "store.backoff.max.ms")]
     pub backoff_max_ms: u64,
-    /// Requests of one class (small objects, range reads, uploads) at once. Default: 64. Minimum: 1.
+    /// Requests of one class (small objects, range reads, uploads) at once. Default: 64. Minimum: 1. Maximum: 10,000.
     #[serde(rename = "store.requests")]
     pub requests: usize,
-    /// Bytes of one class (range reads, uploads) on their way at once. Default: 64 MiB. Minimum: 8 MiB.
+    /// Bytes of one class on their way at once. Default: 64 MiB. Minimum: 8 MiB.
     #[serde(rename = "store.bytes")]
     pub bytes: u64,
     /// Make the directory of a `file://` store if it is missing. Cloud buckets are never made. Default: false.
     #[serde(skip)]
     pub create_directory: bool,
+}
+
+impl StoreOptions {
+    /// Shortest time-out in ms.
+    pub const TIMEOUT_MS_MIN: u64 = 100;
+    /// Smallest `store.bytes`: one part of an upload.
+    pub const BYTES_MIN: u64 = 8 << 20;
 }
 
 impl Default for StoreOptions {

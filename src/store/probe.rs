@@ -1,8 +1,20 @@
-//! The probe of a new bucket: create-if-absent must really refuse, also when sixteen try at once.
-use super::{Store, StoreError};
+//! The probe of a new bucket: create-if-absent must really refuse, also when sixteen try at once. Some stores ignore the
+//! condition, some check it and write in two steps; on either, two brokers could both believe that they own the bucket.
+use bytes::Bytes;
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use super::{Create, Kind, Store, StoreError};
+
+/// Creators of one key at once.
+const CREATORS: usize = 16;
+/// Rounds with a fresh key each.
+const ROUNDS: u32 = 8;
+/// Further rounds allowed when requests were answered with errors and a round decided nothing.
+const ROUNDS_UNDECIDED_MAX: u32 = 8;
 
 /// What the probe found; kept in `esker.json`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// When, in ms since 1970.
     pub at_ms: i64,
@@ -10,8 +22,84 @@ pub struct Probe {
     pub rounds: u32,
 }
 
-/// Probes `store` and removes its probe keys. A store that fails is [`super::Kind::Refused`], by name.
+/// Probes `store` and removes its probe keys. A store that fails is [`Kind::Refused`], by name.
 pub async fn probe(store: &Store) -> Result<Probe, StoreError> {
-    let _ = store;
-    unimplemented!()
+    let folder = format!("probe/{}", store.random().hex16());
+    let mut keys = Vec::new();
+    let found = rounds(store, &folder, &mut keys).await;
+    for key in keys {
+        let removed = store.delete(&key).await;
+        if found.is_ok() {
+            removed?;
+        }
+    }
+    found.map(|rounds| Probe { at_ms: store.clock().now_ms(), rounds })
 }
+
+async fn rounds(store: &Store, folder: &str, keys: &mut Vec<String>) -> Result<u32, StoreError> {
+    let mut decided = 0;
+    for round in 0..ROUNDS + ROUNDS_UNDECIDED_MAX {
+        let key = format!("{folder}/{round:02}");
+        keys.push(key.clone());
+        if one_round(store, &key).await? {
+            decided += 1;
+        }
+        if decided == ROUNDS {
+            read_back(store, folder, keys).await?;
+            return Ok(decided);
+        }
+    }
+    let why = format!(
+        "the probe did not end: of {} rounds of {CREATORS} creators at once only {decided} had a winner; try again",
+        ROUNDS + ROUNDS_UNDECIDED_MAX
+    );
+    Err(StoreError::new(Kind::Unavailable, store.url_of(folder), why))
+}
+
+/// Sixteen creators of one key, then one more. Whether it decided anything; an error if two were told that they won, or a
+/// later one replaced the first.
+async fn one_round(store: &Store, key: &str) -> Result<bool, StoreError> {
+    let content = |creator: usize| Bytes::from(format!("{key} {creator:02}\n"));
+    let answers = join_all((0..CREATORS).map(|creator| store.create(key, content(creator)))).await;
+    let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let winners: Vec<usize> = (0..CREATORS).filter(|i| matches!(answers[*i], Create::Created)).collect();
+    let refused = |why: String| {
+        let why = format!(
+            "this store does not keep create-if-absent (If-None-Match: *): {why}. Two brokers could both own such a \
+             bucket. Use a store with conditional writes: S3, GCS, Azure, MinIO, Ceph, or a local directory"
+        );
+        Err(StoreError::new(Kind::Refused, store.display(), why))
+    };
+    match winners[..] {
+        [] => return Ok(false),
+        [winner] => {
+            if matches!(store.create(key, content(CREATORS)).await?, Create::Created) {
+                return refused("an object that was there was replaced".into());
+            }
+            let there = store.get(key).await?;
+            if there != content(winner) {
+                return refused("the winner's object was replaced by a loser's".into());
+            }
+        }
+        [..] => return refused(format!("{} of {CREATORS} creators of one key were told that they won", winners.len())),
+    }
+    Ok(true)
+}
+
+/// What was written has to be listed, in order, and read back in part.
+async fn read_back(store: &Store, folder: &str, keys: &[String]) -> Result<(), StoreError> {
+    let refused = |why: &str| Err(StoreError::new(Kind::Refused, store.url_of(folder), why));
+    let listed: Vec<String> = store.list(folder, None).await?.into_iter().map(|object| object.path).collect();
+    if !listed.is_sorted() {
+        return refused("this store lists keys out of order, so that a listing cannot be continued");
+    }
+    let Some(first) = keys.first() else { return Ok(()) };
+    let whole = store.get(first).await?;
+    if store.get_range(first, 1..whole.len() as u64).await? != whole.slice(1..) {
+        return refused("this store does not answer range requests: it gave other bytes than those of the range");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
