@@ -1,0 +1,35 @@
+//! Manifests: which segments and gaps a partition has, one chain per partition.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `model`, `producers` | what stands in the bucket: plain data |
+//! | `change` | what may happen to a manifest |
+//! | `plan` | a change on a head gives the next version (pure) |
+//! | `tree` | pages: append, fold, cut, splice (pure) |
+//! | `lookup` | offsets, times, epochs (pure) |
+//! | `invariants` | named rules, checked before every commit (pure) |
+//! | `pages` | the cache of pages |
+//! | `view` | a snapshot with its pages: what readers ask |
+//! | `partition` | the one writer, and the reader without a broker |
+//!
+//! The pure parts never wait: where they need a page that was not handed in they return [`Need`], the caller loads it and
+//! asks again.
+pub mod change;
+mod invariants;
+mod lookup;
+pub mod model;
+mod pages;
+mod partition;
+mod plan;
+pub mod producers;
+mod tree;
+mod view;
+
+pub use change::{Change, Dropped, Replace, Seal};
+pub use invariants::{Invariant, Violation};
+pub use model::{Entry, EpochStart, Gap, GapReason, Manifest, SegmentEntry, Sums};
+pub(super) use pages::PageCache;
+pub use partition::{InFlight, PartitionArchive, PartitionReader};
+pub use producers::{AbortedTransaction, Producer, ProducerBatch, Producers};
+pub use tree::Need;
+pub use view::{EpochEnd, MaxTimestamp, Retention, View};

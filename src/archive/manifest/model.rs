@@ -1,0 +1,462 @@
+//! What a manifest version says: plain data, as it stands in the bucket.
+//!
+//! The body of a version (kind `manifest`, format 1):
+//! ```text
+//! topic_id, partition        whose it is; a version found in another place is refused
+//! log_start                  offsets below are gone for readers
+//! next                       end of the sealed range: everything below is in an entry or below log start
+//! reserved                   no offset at or above it has been given out
+//! entries                    the newest segments and gaps, ascending and contiguous up to `next`
+//! pages                      references to immutable pages with the older ones, ascending, contiguous up to the entries
+//! epochs, epoch_pages        [epoch, first offset] of each epoch that holds records; the old ones in pages
+//! cleaned                    [next offset, time]: one per move of the clean point
+//! producers                  producers as of `next`: inline, or name and CRC of an object
+//! removed                    what is no longer live and waits to be deleted, with the time since when
+//! written_ms                 when this version was made
+//! ```
+//! A page (kind `manifest-page`, format 1) holds `topic_id`, `partition`, `level` and either `entries` (level 0) or
+//! `pages` (above): a tree, so that a version stays small however long the history is and a look-up costs its depth.
+//! Hashes and CRCs are hex strings, times are ms since 1970 (UTC), sizes are bytes.
+use serde::{Deserialize, Serialize};
+
+use crate::archive::segment::SegmentMeta;
+use crate::base::Uuid;
+use crate::record::HashSum;
+use crate::store::envelope::{Schema, Unknown};
+
+use super::producers::Producers;
+
+/// The chain of manifests.
+pub const MANIFEST: Schema = Schema { kind: "manifest", format: 1, features: &[] };
+/// Pages of the tree.
+pub const PAGE: Schema = Schema { kind: "manifest-page", format: 1, features: &[] };
+/// Pages of old epochs.
+pub const EPOCHS: Schema = Schema { kind: "manifest-epochs", format: 1, features: &[] };
+/// Producers that do not fit a version.
+pub const PRODUCERS: Schema = Schema { kind: "manifest-producers", format: 1, features: &[] };
+
+/// Offsets that one version lets the log give out beyond its end.
+pub const RESERVE: i64 = 1 << 26;
+/// Entries in a version before the oldest move to a page.
+pub const ENTRIES_MAX: usize = 128;
+/// Entries or references that move to a page at once.
+pub const PAGE_ITEMS: usize = 64;
+/// Epochs in a version before the oldest move to a page.
+pub const EPOCHS_MAX: usize = 128;
+/// Epochs in one page.
+pub const EPOCH_PAGE_ITEMS: usize = 4096;
+/// Producers that stay in the version, encoded.
+pub const PRODUCERS_INLINE_BYTES: usize = 8 << 10;
+
+/// One version's body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+    /// First offset that readers may ask for.
+    pub log_start: i64,
+    /// End of the sealed range.
+    pub next: i64,
+    /// No offset at or above it has been given out.
+    pub reserved: i64,
+    /// The newest segments and gaps.
+    pub entries: Vec<Entry>,
+    /// The older ones.
+    pub pages: Vec<PageRef>,
+    /// First offset of each epoch that holds records, ascending.
+    pub epochs: Vec<EpochStart>,
+    /// The old ones.
+    pub epoch_pages: Vec<EpochPageRef>,
+    /// Moves of the clean point.
+    pub cleaned: Vec<CleanPoint>,
+    /// Producers as of `next`.
+    pub producers: ProducersAt,
+    /// What waits to be deleted.
+    pub removed: Vec<Removed>,
+    /// When this version was made, ms since 1970.
+    pub written_ms: i64,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A segment or a gap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// Offsets whose records lie in one object.
+    Segment(Box<SegmentEntry>),
+    /// Offsets without records.
+    Gap(Gap),
+}
+
+/// One live object, with everything that planning a read needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentEntry {
+    /// Name relative to the topic's root, or to `root`.
+    pub name: String,
+    /// Another root within the bucket, where the object is not under this topic's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Offsets of control records in its range.
+    pub control: u64,
+    /// Offsets of records of aborted transactions in its range.
+    pub aborted: u64,
+    /// Offsets of records that compaction removed from its range.
+    pub compacted: u64,
+    /// When its records were sealed for the first time, ms since 1970: a merge keeps the newest of its inputs'.
+    pub sealed_ms: i64,
+    /// What the segment's writer says of it: range, counts, places, CRCs, times, hash.
+    pub meta: SegmentMeta,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A range of offsets without records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// First offset of the gap.
+    pub first: i64,
+    /// First offset after it.
+    pub next: i64,
+    /// Why there are no records.
+    pub reason: GapReason,
+}
+
+/// Why a range holds no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// Control records only.
+    Control,
+    /// Records of aborted transactions (and their markers).
+    Aborted,
+    /// Removed by compaction.
+    Compacted,
+    /// Removed by DeleteRecords or retention before it was sealed.
+    Deleted,
+    /// A disk was lost; the offsets are never used again.
+    WalLost,
+}
+
+impl GapReason {
+    /// As it stands in the manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Aborted => "aborted",
+            Self::Compacted => "compacted",
+            Self::Deleted => "deleted",
+            Self::WalLost => "wal-lost",
+        }
+    }
+}
+
+/// An immutable object of the manifest, by name and CRC-32C of all its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// Name relative to the topic's root.
+    pub name: String,
+    /// CRC-32C of the whole object, eight hex digits.
+    pub crc32c: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A page, with the sums over everything below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRef {
+    /// Where it is.
+    pub object: ObjectRef,
+    /// 0: a page of entries.
+    pub level: u8,
+    /// Sums over its entries.
+    pub sums: Sums,
+}
+
+/// Sums over a run of contiguous entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// First offset.
+    pub first: i64,
+    /// First offset after.
+    pub next: i64,
+    /// Number of segments.
+    pub segments: u64,
+    /// Number of gaps.
+    pub gaps: u64,
+    /// Records in the segments.
+    pub records: u64,
+    /// Bytes of keys, values and headers, unpacked.
+    pub payload_bytes: u64,
+    /// Bytes of the objects.
+    pub stored_bytes: u64,
+    /// Smallest timestamp, ms; none where no record has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_timestamp: Option<i64>,
+    /// Largest timestamp, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_timestamp: Option<i64>,
+    /// First offset that has the largest timestamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_of_first_max: Option<i64>,
+    /// Records without a timestamp.
+    pub null_timestamps: u64,
+    /// Wrapping sum of the record hashes.
+    pub hash: HashSum,
+}
+
+/// The content of a page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+    /// 0: entries.
+    pub level: u8,
+    /// What it lists.
+    #[serde(flatten)]
+    pub items: PageItems,
+}
+
+/// Entries, or pages one level down (or lower, at the left edge of the tree).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageItems {
+    /// Of level 0.
+    Entries(Vec<Entry>),
+    /// Of level 1 and above.
+    Pages(Vec<PageRef>),
+}
+
+/// First offset of an epoch that holds records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochStart(pub i32, pub i64);
+
+impl EpochStart {
+    /// The leader epoch.
+    pub fn epoch(self) -> i32 {
+        self.0
+    }
+
+    /// Its first offset.
+    pub fn first_offset(self) -> i64 {
+        self.1
+    }
+}
+
+/// A page of old epochs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochPageRef {
+    /// Where it is.
+    pub object: ObjectRef,
+    /// Its first epoch and that epoch's first offset.
+    pub first: EpochStart,
+    /// Its last epoch and that epoch's first offset.
+    pub last: EpochStart,
+    /// How many it holds.
+    pub count: u64,
+}
+
+/// The content of a page of old epochs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochPage {
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+    /// Ascending.
+    pub epochs: Vec<EpochStart>,
+}
+
+/// A move of the clean point: everything below the offset was compacted at that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanPoint(pub i64, pub i64);
+
+/// The producers, or where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProducersAt {
+    /// In the version.
+    Inline(Producers),
+    /// In an object of their own.
+    Object(ObjectRef),
+}
+
+/// Something that is no longer live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// What it is.
+    pub what: RemovedObject,
+    /// Since when, ms since 1970.
+    pub at_ms: i64,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemovedObject {
+    /// A segment, by name, and its size.
+    Segment {
+        /// Relative to the topic's root.
+        name: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// One object of the manifest (a page that was rewritten, producers, epochs), without what it names.
+    Object {
+        /// Relative to the topic's root.
+        name: String,
+    },
+    /// A page with everything below it: pages and segments.
+    Tree(PageRef),
+}
+
+impl RemovedObject {
+    /// The object's name, or that of the page at the top of the tree.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Segment { name, .. } | Self::Object { name } => name,
+            Self::Tree(page) => &page.object.name,
+        }
+    }
+}
+
+impl Manifest {
+    /// Version 1 of a partition.
+    pub fn empty(topic_id: Uuid, partition: i32, now_ms: i64) -> Self {
+        Self {
+            topic_id,
+            partition,
+            log_start: 0,
+            next: 0,
+            reserved: RESERVE,
+            entries: Vec::new(),
+            pages: Vec::new(),
+            epochs: Vec::new(),
+            epoch_pages: Vec::new(),
+            cleaned: Vec::new(),
+            producers: ProducersAt::Inline(Producers::default()),
+            removed: Vec::new(),
+            written_ms: now_ms,
+            unknown: Unknown::new(),
+        }
+    }
+
+    /// Whether nothing was ever sealed, moved or removed: such a manifest may be adopted by whoever creates the partition.
+    pub fn is_untouched(&self) -> bool {
+        self.next == 0 && self.log_start == 0 && self.removed.is_empty()
+    }
+
+    /// First offset that an entry or a page still covers; `next` where there are none.
+    pub fn first(&self) -> i64 {
+        let page = self.pages.first().map(|page| page.sums.first);
+        page.or_else(|| self.entries.first().map(Entry::first)).unwrap_or(self.next)
+    }
+
+    /// Sums over all that is listed, a straddled log start included. None: nothing is.
+    pub fn sums(&self) -> Option<Sums> {
+        let pages = self.pages.iter().map(|page| page.sums.clone());
+        pages.chain(self.entries.iter().map(Sums::of)).reduce(Sums::and)
+    }
+}
+
+impl Entry {
+    /// First offset.
+    pub fn first(&self) -> i64 {
+        match self {
+            Self::Segment(segment) => segment.meta.first_offset,
+            Self::Gap(gap) => gap.first,
+        }
+    }
+
+    /// First offset after.
+    pub fn next(&self) -> i64 {
+        match self {
+            Self::Segment(segment) => segment.meta.next_offset,
+            Self::Gap(gap) => gap.next,
+        }
+    }
+
+    /// The segment, if it is one.
+    pub fn segment(&self) -> Option<&SegmentEntry> {
+        match self {
+            Self::Segment(segment) => Some(segment),
+            Self::Gap(_) => None,
+        }
+    }
+
+    /// A gap.
+    pub fn gap(first: i64, next: i64, reason: GapReason) -> Self {
+        Self::Gap(Gap { first, next, reason })
+    }
+}
+
+impl Sums {
+    /// Of one entry.
+    pub fn of(entry: &Entry) -> Self {
+        let mut sums = Self {
+            first: entry.first(),
+            next: entry.next(),
+            segments: 0,
+            gaps: 0,
+            records: 0,
+            payload_bytes: 0,
+            stored_bytes: 0,
+            min_timestamp: None,
+            max_timestamp: None,
+            offset_of_first_max: None,
+            null_timestamps: 0,
+            hash: HashSum::ZERO,
+        };
+        match entry {
+            Entry::Gap(_) => sums.gaps = 1,
+            Entry::Segment(segment) => {
+                let meta = &segment.meta;
+                sums.segments = 1;
+                sums.records = meta.records;
+                sums.payload_bytes = meta.payload_bytes;
+                sums.stored_bytes = meta.size;
+                sums.min_timestamp = meta.min_timestamp;
+                sums.max_timestamp = meta.max_timestamp;
+                sums.offset_of_first_max = meta.offset_of_first_max;
+                sums.null_timestamps = meta.null_timestamps;
+                sums.hash = meta.hash;
+            }
+        }
+        sums
+    }
+
+    /// Of this run and the one that follows it.
+    pub fn and(self, later: Self) -> Self {
+        let later_is_greater = later.max_timestamp > self.max_timestamp; // None is the smallest
+        Self {
+            first: self.first,
+            next: later.next,
+            segments: self.segments + later.segments,
+            gaps: self.gaps + later.gaps,
+            records: self.records + later.records,
+            payload_bytes: self.payload_bytes + later.payload_bytes,
+            stored_bytes: self.stored_bytes + later.stored_bytes,
+            min_timestamp: [self.min_timestamp, later.min_timestamp].into_iter().flatten().min(),
+            max_timestamp: self.max_timestamp.max(later.max_timestamp),
+            offset_of_first_max: if later_is_greater { later.offset_of_first_max } else { self.offset_of_first_max },
+            null_timestamps: self.null_timestamps + later.null_timestamps,
+            hash: [self.hash, later.hash].into_iter().sum(),
+        }
+    }
+}
+
+impl Page {
+    /// Sums over its items. None: it is empty, which no page is.
+    pub fn sums(&self) -> Option<Sums> {
+        match &self.items {
+            PageItems::Entries(entries) => entries.iter().map(Sums::of).reduce(Sums::and),
+            PageItems::Pages(pages) => pages.iter().map(|page| page.sums.clone()).reduce(Sums::and),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A change on a head gives the next version; pure.
