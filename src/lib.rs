@@ -30,6 +30,10 @@
 //! ```
 pub mod archive;
 pub mod base;
+pub mod config;
+pub mod http;
+pub mod kafka;
 pub mod log;
 pub mod record;
 pub mod store;
+pub mod wal;

@@ -19,7 +19,7 @@ pub mod cold;
 mod error;
 mod fence;
 mod producers;
-mod settings;
+pub mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -109,6 +109,7 @@ impl BatchHeader {
     pub const CRC_START: usize = 21;
 
     pub(super) const MAGIC_AT: usize = 16;
+    pub(super) const MAGIC: i8 = 2;
     pub(super) const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
     pub(super) const TRANSACTIONAL_BIT: i16 = 1 << 4;
     pub(super) const CONTROL_BIT: i16 = 1 << 5;
@@ -119,10 +120,10 @@ impl BatchHeader {
     /// Errors: [`BatchError::Truncated`], [`BatchError::Length`], [`BatchError::Magic`], [`BatchError::UnknownCodec`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
         // Older formats keep their magic at the same place and are shorter; say so rather than "truncated".
-        if let Some(&magic) = bytes.get(Self::MAGIC_AT)
-            && magic != 2
+        if let Some(magic) = bytes.get(Self::MAGIC_AT).map(|byte| byte.cast_signed())
+            && magic != Self::MAGIC
         {
-            return Err(BatchError::Magic(magic.cast_signed()));
+            return Err(BatchError::Magic(magic));
         }
         let have = bytes.len() as u64;
         let head: &[u8; Self::LEN] =
@@ -280,3 +281,6 @@ impl Iterator for Split {
         Some(result)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub mod stamp;
 mod varint;
 pub mod walk;
 
-pub use batch::{BatchError, BatchHeader, split, verify_crc};
+pub use batch::{BatchError, BatchHeader, Split, split, verify_crc};
 pub use build::{BatchBuilder, Producer, Pushed, commit_marker};
 pub use check::{CheckLimits, Checked, Reject, check};
 pub use codec::Codec;

@@ -31,11 +31,32 @@ impl Stamped {
 ///
 /// [`Checked::header`]: super::Checked::header
 pub fn stamp(
-    _batch: &Bytes,
-    _header: &BatchHeader,
-    _base_offset: i64,
-    _leader_epoch: i32,
-    _append_time_ms: Option<i64>,
+    batch: &Bytes,
+    header: &BatchHeader,
+    base_offset: i64,
+    leader_epoch: i32,
+    append_time_ms: Option<i64>,
 ) -> Stamped {
-    unimplemented!()
+    let mut header = BatchHeader { base_offset, leader_epoch, ..*header };
+    if let Some(now_ms) = append_time_ms {
+        header.attributes |= BatchHeader::TIMESTAMP_TYPE_BIT;
+        header.max_timestamp = now_ms;
+    }
+    let body = batch.slice(BatchHeader::LEN..);
+    let head = header.encode();
+    let (old, new) = (&batch[BatchHeader::CRC_START..BatchHeader::LEN], &head[BatchHeader::CRC_START..]);
+    if old != new {
+        header.crc = patch_crc(header.crc, old, new, body.len());
+    }
+    Stamped { head: header.encode(), body }
 }
+
+/// The CRC32C after the first bytes changed from `old` to `new` (of one length) with `rest_len` bytes behind them. CRCs
+/// are linear, so the difference is carried over the rest without reading it: a rest that was damaged since the check
+/// does not get a CRC that blesses it.
+fn patch_crc(crc: u32, old: &[u8], new: &[u8], rest_len: usize) -> u32 {
+    crc32c::crc32c_combine(crc32c::crc32c(old) ^ crc32c::crc32c(new), crc, rest_len)
+}
+
+#[cfg(test)]
+mod tests;

@@ -29,13 +29,6 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    #[inline]
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        let (&first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(first)
-    }
-
     /// The next `length` bytes.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -120,3 +113,6 @@ pub(super) fn varint_len(value: i64) -> usize {
     let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
+
+#[cfg(test)]
+mod tests;

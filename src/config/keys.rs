@@ -1,0 +1,163 @@
+//! The table of broker settings: name, default, meaning, and how a text becomes a value. It is the only list of them.
+use std::path::PathBuf;
+
+use super::{Config, Durability, HostPort, Listener, LogFormat, units};
+use crate::base::Limits;
+
+/// One broker setting.
+pub struct Key {
+    /// Its name in `--set`, in `esker.toml` and, in upper case with `_` and the prefix `ESKER_`, in the environment.
+    pub name: &'static str,
+    /// What holds when nobody says anything.
+    pub default: &'static str,
+    /// One line for the help.
+    pub help: &'static str,
+    /// Reads the text; the error says what would be right.
+    pub set: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// Every broker setting, in the order of the help.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "data",
+        default: "./esker-data",
+        help: "directory of the WAL, and of the bucket unless `store` says otherwise",
+        set: |config, text| text_of(text).map(|text| config.data = PathBuf::from(text)),
+    },
+    Key {
+        name: "store",
+        default: "DATA/bucket",
+        help: "the bucket: file:///dir, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+        set: |config, text| text_of(text).map(|text| config.store = Some(text)),
+    },
+    Key {
+        name: "listen",
+        default: "127.0.0.1:9092",
+        help: "where Kafka clients connect: ADDR, or NAME=ADDR,advertised=ADDR; several are separated by blanks",
+        set: |config, text| {
+            let listeners: Result<Vec<Listener>, _> = text.split_whitespace().map(str::parse).collect();
+            listeners.map(|listeners| config.listeners = listeners).map_err(text_from)
+        },
+    },
+    Key {
+        name: "advertise",
+        default: "the bound address",
+        help: "HOST:PORT that clients are told to connect to, when there is one listener",
+        set: |config, text| text.parse::<HostPort>().map(|at| config.advertise = Some(at)).map_err(text_from),
+    },
+    Key {
+        name: "http",
+        default: "127.0.0.1:8082",
+        help: "address of health, metrics and the command line's own requests",
+        set: |config, text| text.parse::<HostPort>().map(|at| config.http = at).map_err(text_from),
+    },
+    Key {
+        name: "insecure",
+        default: "false",
+        help: "listen beyond loopback although there is no authentication yet",
+        set: |config, text| flag(text).map(|yes| config.insecure = yes),
+    },
+    Key {
+        name: "broker.id",
+        default: "1",
+        help: "the number that Kafka clients see this broker under",
+        set: |config, text| {
+            let number = text.parse::<i32>().ok().filter(|id| *id >= 0);
+            config.broker_id = number.ok_or("expected a whole number from 0 on")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "memory.bytes",
+        default: "1GiB",
+        help: "memory that requests, caches, seals and cold reads share; at least 128 MiB",
+        set: |config, text| {
+            let bytes = units::size(text).map_err(text_from)?;
+            if bytes < Limits::MEMORY_BYTES_MIN {
+                return Err(format!("the least that works is {}", units::show_size(Limits::MEMORY_BYTES_MIN)));
+            }
+            config.memory_bytes = bytes;
+            Ok(())
+        },
+    },
+    Key {
+        name: "wal.bytes",
+        default: "a quarter of the free disk, 1GiB to 64GiB",
+        help: "budget of the write-ahead log: how far writing goes on while the bucket is away",
+        set: |config, text| units::size(text).map(|bytes| config.wal_bytes = Some(bytes)).map_err(text_from),
+    },
+    Key {
+        name: "durability",
+        default: "fsync",
+        help: "fsync: acknowledged after a sync; os: left to the operating system, a power cut loses the newest records",
+        set: |config, text| {
+            config.durability = match text {
+                "fsync" => Durability::Fsync,
+                "os" => Durability::Os,
+                _ => return Err("expected fsync or os".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "auto.create.topics.enable",
+        default: "true",
+        help: "whether a topic that a client asks for by name is made",
+        set: |config, text| flag(text).map(|yes| config.auto_create_topics = yes),
+    },
+    Key {
+        name: "num.partitions",
+        default: "1",
+        help: "partitions of a topic that does not say how many",
+        set: |config, text| {
+            let most = i32::try_from(Limits::PARTITIONS_MAX).unwrap_or(i32::MAX);
+            let number = text.parse::<i32>().ok().filter(|number| (1..=most).contains(number));
+            config.num_partitions = number.ok_or(format!("expected a whole number from 1 to {most}"))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "log.level",
+        default: "info",
+        help: "error, warn, info, debug or trace; or a filter such as info,esker::wal=debug",
+        set: |config, text| {
+            if tracing_subscriber::EnvFilter::try_new(text).is_err() {
+                return Err("expected error, warn, info, debug, trace or a filter such as info,esker::wal=debug".into());
+            }
+            config.log_level = text.to_owned();
+            Ok(())
+        },
+    },
+    Key {
+        name: "log.format",
+        default: "text",
+        help: "text for people, json for machines; both go to stderr",
+        set: |config, text| {
+            config.log_format = match text {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err("expected text or json".to_owned()),
+            };
+            Ok(())
+        },
+    },
+];
+
+/// The name of a setting's environment variable: `esker.seal.ms` and `memory.bytes` are `ESKER_SEAL_MS` and
+/// `ESKER_MEMORY_BYTES`.
+pub fn variable(name: &str) -> String {
+    let name = name.strip_prefix("esker.").unwrap_or(name);
+    format!("ESKER_{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+fn text_of(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected a text that is not empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "expected true or false".to_owned())
+}
+
+fn text_from(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,122 @@
+use super::*;
+
+fn file(text: &str) -> Sources {
+    Sources { file: Some((PathBuf::from("esker.toml"), text.to_owned())), ..Sources::default() }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Sources {
+    let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sources { variables, ..Sources::default() }
+}
+
+fn sets(texts: &[&str]) -> Sources {
+    Sources { sets: texts.iter().map(|text| (*text).to_owned()).collect(), ..Sources::default() }
+}
+
+fn refusal(sources: &Sources) -> String {
+    Config::gather(sources).unwrap_err().to_string()
+}
+
+#[test]
+fn later_sources_win() {
+    let mut sources = file("memory.bytes = '256MiB'\nnum.partitions = 2\nbroker.id = 5\ndata = 'a'");
+    sources.variables = vec![("ESKER_NUM_PARTITIONS".to_owned(), "3".to_owned()), ("ESKER_DATA".into(), "b".into())];
+    sources.flags = vec![("--data", "c".to_owned())];
+    sources.sets = vec!["data = d".to_owned()];
+    let config = Config::gather(&sources).unwrap();
+    assert_eq!((config.memory_bytes, config.num_partitions, config.broker_id), (256 << 20, 3, 5));
+    assert_eq!(config.data, PathBuf::from("d"));
+}
+
+#[test]
+fn the_table_agrees_with_the_defaults() {
+    let config = Config::gather(&Sources::default()).unwrap();
+    for key in KEYS {
+        let mut again = config.clone();
+        if (key.set)(&mut again, key.default).is_ok() && !["store", "advertise"].contains(&key.name) {
+            assert_eq!(format!("{again:?}"), format!("{config:?}"), "{}", key.name);
+        }
+    }
+    assert_eq!(config.store_url(), "./esker-data/bucket");
+}
+
+#[test]
+fn names_and_variables_are_unique() {
+    let mut known: Vec<String> = names().map(variable).collect();
+    let count = known.len();
+    known.sort();
+    known.dedup();
+    assert_eq!(known.len(), count);
+    assert_eq!(variable("esker.seal.ms"), "ESKER_SEAL_MS");
+}
+
+#[test]
+fn unknown_names_are_refused_with_their_place_and_the_nearest_name() {
+    assert_eq!(
+        refusal(&sets(&["memory.byte=1GiB"])),
+        "--set: there is no setting 'memory.byte'; did you mean 'memory.bytes'? (`esker serve --help` lists them)"
+    );
+    assert!(refusal(&file("[wal]\nbyte = 1")).starts_with("esker.toml: there is no setting 'wal.byte'; did you mean"));
+    assert!(refusal(&variables(&[("ESKER_WAL_BYTE", "1")])).contains("did you mean 'ESKER_WAL_BYTES'?"));
+    assert!(refusal(&variables(&[("ESKER_TAKE_OVER", "true")])).contains("no setting"));
+}
+
+#[test]
+fn variables_of_others_are_let_stand() {
+    let config = variables(&[
+        ("PATH", "/bin"),
+        ("ESKER_BROKER", "x:1"),
+        ("ESKER_SERVICE_HOST", "10.0.0.1"),
+        ("ESKER_PORT", "tcp://10.0.0.1:9092"),
+        ("ESKER_PORT_9092_TCP_ADDR", "10.0.0.1"),
+    ]);
+    assert!(Config::gather(&config).is_ok());
+}
+
+#[test]
+fn values_that_do_not_fit_are_refused_by_setting() {
+    for (pair, says) in [
+        ("memory.bytes=1MiB", "the least that works is 128.0 MiB"),
+        ("memory.bytes=lots", "not a size"),
+        ("durability=maybe", "expected fsync or os"),
+        ("num.partitions=0", "from 1 to"),
+        ("broker.id=-1", "from 0 on"),
+        ("log.format=xml", "text or json"),
+        ("log.level==", "expected error"),
+        ("insecure=yes", "true or false"),
+        ("http=8082", "HOST:PORT"),
+        ("retention.ms=soon", "retention.ms"),
+    ] {
+        let text = refusal(&sets(&[pair]));
+        assert!(text.contains(says) && text.starts_with("--set: '"), "{pair}: {text}");
+    }
+    assert!(refusal(&sets(&["memory.bytes"])).contains("expected key=value"));
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_by_line() {
+    let text = refusal(&file("data = 'a'\nmemory.bytes = "));
+    assert!(text.starts_with("esker.toml: ") && text.contains("line 2"), "{text}");
+    assert!(refusal(&file("data = 1.5")).contains("data: expected"));
+}
+
+#[test]
+fn a_list_of_listeners_is_one_setting() {
+    let sources = file("listen = ['in=127.0.0.1:1', 'out=127.0.0.1:2,advertised=example.org:3']");
+    let names: Vec<String> = Config::gather(&sources).unwrap().listeners.into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["in", "out"]);
+}
+
+#[test]
+fn topic_settings_become_defaults_of_topics() {
+    let config = Config::gather(&sets(&["esker.seal.ms=10s", "retention.ms=-1"])).unwrap();
+    assert_eq!(config.topic_defaults["esker.seal.ms"], "10000");
+    assert_eq!(config.topic_defaults["retention.ms"], "-1");
+}
+
+#[test]
+fn addresses_beyond_loopback_need_insecure() {
+    assert!(refusal(&sets(&["listen=10.0.0.1:9092"])).contains("--insecure"));
+    assert!(refusal(&sets(&["http=10.0.0.1:9092"])).contains("--insecure"));
+    assert!(Config::gather(&sets(&["listen=10.0.0.1:9092", "insecure=true"])).is_ok());
+}

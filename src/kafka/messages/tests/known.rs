@@ -1,0 +1,113 @@
+//! Bytes written by hand: versions that the kafka-protocol crate does not have, and rules that it does not show.
+use bytes::Bytes;
+
+use crate::kafka::messages::produce::*;
+use crate::kafka::messages::wire::{DecodeError, EncodeError, Problem, Records};
+use crate::kafka::messages::*;
+
+/// Strings of hex digits, put together.
+fn hex(parts: &[&str]) -> Bytes {
+    let text: String = parts.concat().split_whitespace().collect();
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+/// Key, version, correlation id 7 and the client id "c".
+fn header(key: &str, version: &str) -> String {
+    format!("{key} {version} 00000007 0001 63")
+}
+
+#[test]
+fn produce_before_version_3_has_no_transactional_id() {
+    for (version, text) in [(0, "0000"), (1, "0001"), (2, "0002")] {
+        let body = "ffff 000005dc 00000001 0001 74 00000001 00000002 00000003 010203";
+        let frame = hex(&[&header("0000", text), body]);
+        let request: ProduceRequest = decode_request(frame.clone()).unwrap();
+        assert_eq!((request.acks, request.timeout_ms, request.transactional_id.clone()), (-1, 1500, None));
+        let partition = &request.topic_data[0].partition_data[0];
+        assert_eq!((request.topic_data[0].name.as_str(), partition.index), ("t", 2));
+        assert_eq!(partition.records.as_deref(), Some(&[1, 2, 3][..]));
+        assert_eq!(encode_request(version, 7, "c", &request).unwrap().to_bytes().slice(4..), frame);
+    }
+}
+
+#[test]
+fn produce_responses_before_version_3_gain_throttle_time_and_append_time() {
+    let start = "00000007 00000001 0001 74 00000001 00000002 0000 0000000000000005";
+    let expected = [start.to_owned(), format!("{start} 00000000"), format!("{start} 0000000000000009 00000000")];
+    let partition = PartitionProduceResponse {
+        index: 2,
+        base_offset: 5,
+        log_append_time_ms: 9,
+        ..PartitionProduceResponse::default()
+    };
+    let topic = TopicProduceResponse { name: "t".into(), partition_responses: vec![partition], ..Default::default() };
+    let response = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
+    for (version, expected) in expected.iter().enumerate() {
+        let frame = encode_response::<ProduceRequest>(version as i16, 7, &response).unwrap().to_bytes().slice(4..);
+        assert_eq!(frame, hex(&[expected]), "version {version}");
+        let (id, read) = decode_response::<ProduceRequest>(version as i16, frame).unwrap();
+        assert_eq!((id, read.responses[0].partition_responses[0].base_offset), (7, 5));
+    }
+}
+
+#[test]
+fn record_bytes_are_slices_of_the_frame_and_are_not_copied_on_the_way_out() {
+    let records = Bytes::from(vec![9; 5000]);
+    let partition = PartitionProduceData { index: 0, records: Some(records.clone()) };
+    let topic = TopicProduceData { name: "t".into(), partition_data: vec![partition], ..TopicProduceData::default() };
+    let request = ProduceRequest { topic_data: vec![topic], ..ProduceRequest::default() };
+    let frame = encode_request(9, 1, "c", &request).unwrap();
+    assert!(frame.pieces().iter().any(|piece| piece.as_ptr() == records.as_ptr()), "written without a copy");
+
+    let bytes = frame.to_bytes().slice(4..);
+    let read: ProduceRequest = decode_request(bytes.clone()).unwrap();
+    let taken = read.topic_data[0].partition_data[0].records.clone().unwrap();
+    assert!(bytes.as_ptr_range().contains(&taken.as_ptr()), "read without a copy");
+
+    let parts = Records(vec![records.slice(..2000), records.slice(2000..)]);
+    let partition = fetch::PartitionData { records: Some(parts), ..fetch::PartitionData::default() };
+    let topic = fetch::FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    let response = fetch::FetchResponse { responses: vec![topic], ..fetch::FetchResponse::default() };
+    let frame = encode_response::<fetch::FetchRequest>(18, 1, &response).unwrap();
+    let apart: Vec<usize> = frame.pieces().iter().filter(|p| p.len() >= 1024).map(Bytes::len).collect();
+    assert_eq!(apart, [2000, 3000]);
+}
+
+#[test]
+fn unknown_tagged_fields_are_skipped_and_known_ones_must_fit() {
+    let head = format!("{} 00", header("0012", "0003"));
+    let fields = "02 61 02 62";
+    let request = |tags: &str| {
+        decode_request::<api_versions::ApiVersionsRequest>(hex(&[&head, fields, tags])).map(|r| r.client_software_name)
+    };
+    assert_eq!(request("00"), Ok("a".to_owned()));
+    assert_eq!(request("02 05 01 ff 09 00"), Ok("a".to_owned()));
+    assert_eq!(request("02 05 00 05 00").unwrap_err().problem, Problem::TagOrder);
+    assert_eq!(request("01 05 02 ff").unwrap_err().problem, Problem::Truncated);
+    assert_eq!(request("00 00").unwrap_err().problem, Problem::LeftOver);
+
+    // ApiVersions' answer, whose first tagged field is a list: one byte more than the list takes.
+    let answer = hex(&["00000007 0000 01 00000000 01 00 02 01 00"]);
+    let error = decode_response::<api_versions::ApiVersionsRequest>(3, answer).unwrap_err();
+    assert_eq!(error.problem, Problem::LeftOver);
+}
+
+#[test]
+fn null_is_refused_where_a_version_has_none() {
+    let all = metadata::MetadataRequest { topics: None, ..metadata::MetadataRequest::default() };
+    assert_eq!(encode_request(0, 1, "c", &all), Err(EncodeError::Null("MetadataRequest.topics")));
+    assert!(encode_request(1, 1, "c", &all).is_ok());
+    let error = decode_request::<metadata::MetadataRequest>(hex(&[&header("0003", "0000"), "ffffffff"])).unwrap_err();
+    assert_eq!(error, DecodeError { problem: Problem::Null, at: 15, field: "MetadataRequest.topics" });
+    assert_eq!(error.to_string(), "null where a value is required at byte 15 of the frame, in MetadataRequest.topics");
+    let names = hex(&[&header("0014", "0001"), "00000001 ffff 00000000"]);
+    assert_eq!(decode_request::<delete_topics::DeleteTopicsRequest>(names).unwrap_err().problem, Problem::Null);
+}
+
+#[test]
+fn too_long_a_string_is_an_error_and_not_a_wrong_length() {
+    let request = InitProducerId { transactional_id: Some("x".repeat(40_000)), ..InitProducerId::default() };
+    assert_eq!(encode_request(1, 1, "c", &request), Err(EncodeError::TooLong));
+}
+
+use crate::kafka::messages::init_producer_id::InitProducerIdRequest as InitProducerId;
