@@ -1,4 +1,42 @@
-//! The record hash.
+//! The record hash: what is equal over WAL, caches, segments, Kafka clients, SQL and Iceberg readers if and only if the
+//! records are.
+//!
+//! XXH3-64 with seed 0 over, little-endian and without padding:
+//! ```text
+//! topic id        16 bytes
+//! partition       i32
+//! offset          i64
+//! timestamp       i64, milliseconds since 1970, -1 none
+//! timestamp type  u8, 0 create, 1 append
+//! leader epoch    i32
+//! key, value      each an i32 length (-1 null), then the bytes
+//! headers         a u32 count, then for each its key and its value, likewise
+//! ```
+//! The hash of a set of records (a block, a segment, a topic) is the wrapping sum of theirs, so that merging, compaction
+//! and erasure are checked by adding and subtracting. In text a hash is 16 lower-case hex digits.
+//!
+//! # Worked examples
+//! Also in `tests/fixtures/record_hash.json`, made with the reference implementation of xxHash. The topic id is the bytes
+//! 00 to 0f, `AAECAwQFBgcICQoLDA0ODw`.
+//!
+//! Partition 0, offset 0, no timestamp, create, epoch 0, null key, null value, no headers: `2167bcf9ca6217f8`
+//! ```text
+//! 000102030405060708090a0b0c0d0e0f 00000000 0000000000000000 ffffffffffffffff 00 00000000
+//! ffffffff ffffffff 00000000
+//! ```
+//! Partition 5, offset 42, timestamp 1700000000123, create, epoch 7, key `user-1`, value `{"ok":true}`, no headers:
+//! `7e0974834a4cc5ff`
+//! ```text
+//! 000102030405060708090a0b0c0d0e0f 05000000 2a00000000000000 7b68e5cf8b010000 00 07000000
+//! 06000000757365722d31 0b0000007b226f6b223a747275657d 00000000
+//! ```
+//! Partition 2^31-1, offset 2^53+1, timestamp -86400000, append, epoch 2^31-1, key ff 00 fe, empty value, headers
+//! (`trace`, `a1`), (`trace`, null), (`é`, empty), (empty, 80): `17fd370a540009c8`
+//! ```text
+//! 000102030405060708090a0b0c0d0e0f ffffff7f 0100000000002000 00a4d9faffffffff 01 ffffff7f
+//! 03000000ff00fe 00000000 04000000
+//! 050000007472616365 020000006131  050000007472616365 ffffffff  02000000c3a9 00000000  00000000 0100000080
+//! ```
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
 use std::str::FromStr;

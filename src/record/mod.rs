@@ -32,6 +32,11 @@ pub mod stamp;
 mod varint;
 pub mod walk;
 
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod testing;
+
 pub use batch::{BatchError, BatchHeader, Split, split, verify_crc};
 pub use build::{BatchBuilder, Producer, Pushed, commit_marker};
 pub use check::{CheckLimits, Checked, Reject, check};

@@ -85,7 +85,7 @@ fn unzstd(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Problem> {
                     return Err(Problem::Broken(zstd_safe::get_error_name(code).to_owned()));
                 }
                 Err(_) if out.capacity() >= limit => return Err(Problem::TooLarge),
-                Err(_) => room = out.capacity().saturating_mul(2).min(limit),
+                Err(_) => room = out.capacity().saturating_mul(2).max(GUESS_MIN).min(limit),
             }
         }
     })
