@@ -285,6 +285,18 @@ impl Engine {
         bench
     }
 
+    /// Bytes of fetches under way.
+    #[cfg(test)]
+    pub(super) fn work_in_use(&self) -> u64 {
+        self.work.in_use()
+    }
+
+    /// Bytes of the slice cache.
+    #[cfg(test)]
+    pub(super) fn cache_bytes(&self) -> u64 {
+        self.slices.bytes()
+    }
+
     fn observe(&self) {
         self.counts.observe(&self.work, &self.unread, self.slices.bytes());
     }

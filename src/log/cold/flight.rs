@@ -194,11 +194,6 @@ where
     V: Clone,
     E: Clone,
 {
-    /// What the lease is for.
-    pub(super) fn key(&self) -> &K {
-        &self.key
-    }
-
     /// A place in this lease's own queue.
     pub(super) fn waiter(&self) -> Waiter<V, E> {
         Waiter(self.answer.clone())
@@ -242,3 +237,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ mod count;
 mod encode;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fake;
 mod flight;
 mod plan;
 mod reader;

@@ -58,3 +58,6 @@ pub(super) fn work_bytes(stored: &[Range<u64>], run: &[SliceInfo]) -> u64 {
     let slice = run.iter().map(encoded_bytes).max().unwrap_or(0);
     stored + 2 * slice
 }
+
+#[cfg(test)]
+mod tests;

@@ -324,3 +324,6 @@ impl Ahead {
         Some(left)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ pub(super) fn grown(window: u64, waited: bool, slice_bytes: u64, share: u64) -> 
     let window = if waited { (window * 2).max(slice_bytes * 2) } else { window };
     window.min(share)
 }
+
+#[cfg(test)]
+mod tests;
