@@ -26,7 +26,9 @@ pub use super::messages::list_offsets::{EARLIEST, EARLIEST_LOCAL, LATEST, LATEST
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No connection.
-    #[error("cannot connect to a broker at {address}: {source} (is `esker serve` running there? --broker names another)")]
+    #[error(
+        "cannot connect to a broker at {address}: {source} (is `esker serve` running there? --broker names another)"
+    )]
     Connect {
         /// Where.
         address: String,
@@ -378,7 +380,8 @@ impl Client {
         };
         let answer = self.call(&request).await?;
         let result = answer.results.into_iter().next();
-        let result = result.ok_or_else(|| self.connection.incomplete::<create_partitions::CreatePartitionsRequest>())?;
+        let result =
+            result.ok_or_else(|| self.connection.incomplete::<create_partitions::CreatePartitionsRequest>())?;
         self.accept(result.error_code, result.error_message, || format!("topic '{topic}'"))
     }
 
@@ -438,12 +441,7 @@ impl Client {
     }
 
     /// An error code other than 0 becomes an error.
-    fn accept(
-        &self,
-        code: i16,
-        message: Option<String>,
-        what: impl FnOnce() -> String,
-    ) -> Result<(), ClientError> {
+    fn accept(&self, code: i16, message: Option<String>, what: impl FnOnce() -> String) -> Result<(), ClientError> {
         let code = ErrorCode::from_wire(code);
         if code == ErrorCode::None {
             return Ok(());

@@ -174,7 +174,10 @@ async fn read_answers(mut stream: OwnedReadHalf, waiting: Arc<Waiting>) {
 async fn read_answer(stream: &mut OwnedReadHalf) -> io::Result<Bytes> {
     let length = usize::try_from(stream.read_i32().await?).unwrap_or(usize::MAX);
     if length > ANSWER_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer of impossible length; is this a Kafka port?"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "an answer of impossible length; is this a Kafka port?",
+        ));
     }
     let mut answer = BytesMut::with_capacity(length);
     while answer.len() < length {

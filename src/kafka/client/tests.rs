@@ -38,7 +38,9 @@ async fn greet(stream: &mut TcpStream, ranges: &[(Api, i16, i16)]) {
 }
 
 /// A broker that runs `script` on its first connection.
-async fn broker<F: Future<Output = ()> + Send + 'static>(script: impl FnOnce(TcpStream) -> F + Send + 'static) -> String {
+async fn broker<F: Future<Output = ()> + Send + 'static>(
+    script: impl FnOnce(TcpStream) -> F + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
