@@ -76,9 +76,9 @@ pub enum ChainError {
         /// What is wrong with it.
         source: EnvelopeError,
     },
-    /// The store stopped answering before the commit was decided: it may have been applied, now or later. Read the head
-    /// again before anything is planned.
-    #[error("{path}: undecided, for the store does not answer ({source}); the head has to be read again")]
+    /// The store stopped answering, or refused to, before the commit was decided: it may have been applied, now or later.
+    /// Read the head again before anything is planned.
+    #[error("{path}: the commit is undecided ({source}); the head has to be read again")]
     Undecided {
         /// URL of the version that was tried.
         path: String,
@@ -91,8 +91,7 @@ impl ChainError {
     /// Whether the same call may succeed later without anybody's doing.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Store(e) => e.is_retriable(),
-            Self::Undecided { .. } => true,
+            Self::Store(e) | Self::Undecided { source: e, .. } => e.is_retriable(),
             Self::Envelope { .. } => false,
         }
     }
@@ -280,16 +279,19 @@ impl Chain {
     async fn settle(&self, ours: &Head, object: &Bytes) -> Result<Option<Head>, ChainError> {
         let path = self.path_of(ours.number);
         let mut patience = self.store.patience();
+        let mut doubtful = false; // whether an earlier attempt may have been applied
         loop {
-            let answer = match self.store.create(&path, object.clone()).await? {
-                Create::Created => return Ok(None),
-                Create::Exists => StoreError::new(
-                    Kind::Unavailable,
-                    self.store.url_of(&path),
-                    "the store says that it exists, but there is nothing",
-                ),
-                Create::Unknown(e) => e,
+            let answer = match self.store.create(&path, object.clone()).await {
+                Ok(Create::Created) => return Ok(None),
+                Ok(Create::Exists) => {
+                    let why = "the store says that it exists, but there is nothing";
+                    StoreError::new(Kind::Unavailable, self.store.url_of(&path), why)
+                }
+                Ok(Create::Unknown(e)) => e,
+                Err(e) if doubtful => return Err(self.undecided(ours, e.into())),
+                Err(e) => return Err(e.into()),
             };
+            doubtful = true;
             match self.look(ours).await.map_err(|e| self.undecided(ours, e))? {
                 At::Ours => return Ok(None),
                 At::Foreign(taken) => return Ok(Some(taken)),
@@ -334,7 +336,7 @@ impl Chain {
     /// A commit whose request was sent can no longer fail as a mere read: it may be in the chain.
     fn undecided(&self, ours: &Head, e: ChainError) -> ChainError {
         match e {
-            ChainError::Store(source) if source.is_retriable() => {
+            ChainError::Store(source) => {
                 ChainError::Undecided { path: self.store.url_of(&self.path_of(ours.number)), source }
             }
             other => other,

@@ -15,18 +15,21 @@ const BAD_CREDENTIALS: [&str; 5] =
     ["ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidAccessKeyId", "AuthenticationFailed"];
 /// What the crate's own range arithmetic says of an object that ends before a range begins.
 const BEYOND_END: &str = "Wanted range starting at";
-/// Hosts that hand out credentials of a cloud machine.
-const METADATA_HOSTS: [&str; 4] = ["169.254.169.254", "169.254.170.2", "169.254.170.23", "metadata.google.internal"];
+/// Parts of the URLs that hand out credentials to a cloud machine, a container or a web identity.
+const CREDENTIAL_SERVICES: [&str; 6] =
+    ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/", "/metadata/identity/", "169.254.170.", "://sts."];
+/// What the crate says before an HTTP status.
+const STATUS: &str = "status code: ";
 /// Longest message kept: some stores answer with a page.
 const MESSAGE_MAX: usize = 500;
 
-/// Kind and message of `error`. `answered`: whether this store has ever answered; before that, a metadata host that does
-/// not answer means that there are no credentials.
+/// Kind and message of `error`. `answered`: whether this store has ever answered; before that, a credential service
+/// that does not answer means that there are no credentials.
 pub(super) fn classify(error: &Error, answered: bool) -> (Kind, String) {
     let text = chain(error);
     let kind = kind(error, &text, answered);
     let hint = match kind {
-        Kind::Denied if !answered && names_any(&text, &METADATA_HOSTS) => {
+        Kind::Denied if !answered && names_any(&text, &CREDENTIAL_SERVICES) => {
             "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (GOOGLE_APPLICATION_CREDENTIALS, \
              AZURE_STORAGE_ACCOUNT_KEY), or run on a machine with a role; "
         }
@@ -35,11 +38,22 @@ pub(super) fn classify(error: &Error, answered: bool) -> (Kind, String) {
         Kind::Unavailable => "no good answer from the store; ",
         _ => "",
     };
-    (kind, cut(&format!("{hint}{text}")))
+    (kind, cut(&format!("{hint}{}", answer_in(&text).unwrap_or(text))))
+}
+
+/// The store's own code and words, where it answered in XML: `403 Forbidden: InvalidAccessKeyId: The Access Key …`.
+fn answer_in(text: &str) -> Option<String> {
+    let between = |from: &str, to: &str| {
+        let rest = &text[text.find(from)? + from.len()..];
+        Some(&rest[..rest.find(to)?])
+    };
+    let code = between("<Code>", "</Code>")?;
+    let status = between(STATUS, ":").unwrap_or("error");
+    Some(format!("{status}: {code}: {}", between("<Message>", "</Message>").unwrap_or_default()))
 }
 
 fn kind(error: &Error, text: &str, answered: bool) -> Kind {
-    if names_any(text, &METADATA_HOSTS) {
+    if names_any(text, &CREDENTIAL_SERVICES) {
         return if answered { Kind::Unavailable } else { Kind::Denied };
     }
     if names_any(text, &NO_BUCKET) {
@@ -89,7 +103,7 @@ fn of_io(kind: io::ErrorKind) -> Kind {
 
 /// The HTTP status in the text of the crate's `RetryError`, whose type is private.
 fn status(text: &str) -> Option<u16> {
-    let at = text.find("status code: ")? + "status code: ".len();
+    let at = text.find(STATUS)? + STATUS.len();
     text.get(at..at + 3)?.parse().ok()
 }
 

@@ -14,7 +14,7 @@ pub struct StoreOptions {
     /// For how long a request that may be repeated is repeated, in ms. Default: 30,000. Minimum: 0 (one attempt).
     #[serde(rename = "store.retry.ms")]
     pub retry_ms: u64,
-    /// Shortest wait between two attempts, in ms; doubles up to the longest. Default: 50. Minimum: 1.
+    /// Shortest wait between two attempts, in ms; doubles up to the longest. Default: 50. Minimum: 0.
     #[serde(rename = "store.backoff.ms")]
     pub backoff_ms: u64,
     /// Longest wait between two attempts, in ms. Default: 5,000. Minimum: the shortest.

@@ -23,14 +23,14 @@ impl Patience {
             random: random.clone(),
             began: clock.elapsed(),
             slept: Duration::ZERO,
-            next_ms: options.backoff_ms.max(1),
-            longest_ms: options.backoff_max_ms.max(options.backoff_ms).max(1),
+            next_ms: options.backoff_ms,
+            longest_ms: options.backoff_max_ms.max(options.backoff_ms),
             total: Duration::from_millis(options.retry_ms),
         }
     }
 
-    /// Waits before the next attempt; false when patience is at its end. Sleeps are counted besides the clock, so that a
-    /// clock that stands still ends too.
+    /// Waits before the next attempt; false when patience is at its end. Each wait counts as 1 ms at least, whatever the
+    /// clock says, so that neither a clock that stands still nor a wait of nothing goes on for ever.
     pub(super) async fn wait(&mut self) -> bool {
         let spent = self.slept.max(self.clock.elapsed().saturating_sub(self.began));
         if spent >= self.total {
@@ -39,8 +39,12 @@ impl Patience {
         let half = self.next_ms.div_ceil(2);
         let pause = Duration::from_millis(half + self.random.below(half + 1)).min(self.total - spent);
         self.next_ms = (self.next_ms * 2).min(self.longest_ms);
-        self.slept += pause;
-        tokio::time::sleep(pause).await;
+        self.slept += pause.max(Duration::from_millis(1));
+        if pause.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(pause).await;
+        }
         true
     }
 }

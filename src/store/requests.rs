@@ -121,9 +121,8 @@ impl Store {
         self.gate().count_bytes(Op::Create, size);
         match self.attempt(Op::Create, &path, size as u64, create).await {
             Ok(created) => Ok(created),
-            Err(e) if e.is_retriable() => Ok(Create::Unknown(e)),
-            // A PUT names the object itself, so what was not found is what holds it.
-            Err(e) if e.kind == Kind::NotFound => Err(StoreError { kind: Kind::NoBucket, ..e }),
+            // "Not found" without naming the bucket says nothing about what became of a creation.
+            Err(e) if e.is_retriable() || e.is_not_found() => Ok(Create::Unknown(e)),
             Err(e) => Err(e),
         }
     }

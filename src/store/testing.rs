@@ -1,16 +1,28 @@
-//! Stores for tests: in memory, and one that fails as scripted.
+//! Stores for tests: in memory, and one that fails as scripted. Kept out of the documentation, but compiled always, so that
+//! the tests of every module and the integration tests share them.
 use std::sync::Arc;
+
+use object_store::memory::InMemory;
 
 use super::{Objects, Store, StoreOptions};
 use crate::base::{Clock, Metrics, Random};
 
-/// A store over `objects` with short waits, the machine's clock and seeded randomness.
+mod faulty;
+
+pub use faulty::{Call, Fault, Faulty};
+
+/// A store over `objects` that never sleeps between attempts, with the machine's clock and seeded randomness.
 pub fn store_over(objects: Arc<dyn Objects>) -> Store {
-    let options = StoreOptions { backoff_ms: 1, backoff_max_ms: 2, retry_ms: 50, ..StoreOptions::default() };
-    Store::over(objects, "memory://test", options, &Clock::real(), &Random::seeded(1), &Metrics::new())
+    store_seeded(objects, 1)
+}
+
+/// The same with a seed of the caller's: nonces of writers that race have to differ.
+pub fn store_seeded(objects: Arc<dyn Objects>, seed: u64) -> Store {
+    let options = StoreOptions { backoff_ms: 0, backoff_max_ms: 0, retry_ms: 50, ..StoreOptions::default() };
+    Store::over(objects, "memory://test", options, &Clock::real(), &Random::seeded(seed), &Metrics::new())
 }
 
 /// A fresh store in memory.
 pub fn memory() -> Store {
-    store_over(Arc::new(object_store::memory::InMemory::new()))
+    store_over(Arc::new(InMemory::new()))
 }
