@@ -9,6 +9,9 @@ pub const KEY: &str = "esker.segment";
 /// The format that this version writes, and the highest it reads.
 pub const FORMAT: u32 = 1;
 
+/// Names of features that this version knows: none has been needed so far.
+pub const FEATURES: &[&str] = &[];
+
 /// The entry, as JSON. Fields that this version does not know are ignored: segments are never rewritten in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -28,6 +31,15 @@ pub struct Facts {
     pub next_offset: i64,
     /// The blocks, in order.
     pub blocks: Vec<BlockFacts>,
+}
+
+/// What the entry asks of a reader: parsed before anything else, because only a reader that can do it may trust the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Needs {
+    /// Format number.
+    pub format: u32,
+    /// Features without which a reader must not read.
+    pub must_read: Vec<String>,
 }
 
 /// What is known of one block.

@@ -42,6 +42,7 @@ mod encode;
 pub mod facts;
 mod footer;
 mod schema;
+mod trailer;
 mod verify;
 
 pub use decode::{Decoder, SliceBytes};
@@ -210,3 +211,6 @@ impl From<parquet::errors::ParquetError> for SegmentError {
         Self::Writer(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;
