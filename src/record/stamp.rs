@@ -55,7 +55,50 @@ pub fn stamp(
 /// are linear, so the difference is carried over the rest without reading it: a rest that was damaged since the check
 /// does not get a CRC that blesses it.
 fn patch_crc(crc: u32, old: &[u8], new: &[u8], rest_len: usize) -> u32 {
-    crc32c::crc32c_combine(crc32c::crc32c(old) ^ crc32c::crc32c(new), crc, rest_len)
+    let difference = crc32c::crc32c(old) ^ crc32c::crc32c(new);
+    crc ^ multiply(x_to_8(rest_len), difference)
+}
+
+/// Castagnoli's polynomial, the highest power in the lowest bit; so 1 is the highest bit.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+const ONE: u32 = 1 << 31;
+
+/// x^(2^n) modulo the polynomial.
+const POWERS: [u32; 64] = {
+    let mut powers = [ONE >> 1; 64];
+    let mut n = 1;
+    while n < 64 {
+        powers[n] = multiply(powers[n - 1], powers[n - 1]);
+        n += 1;
+    }
+    powers
+};
+
+/// x^(8 * bytes) modulo the polynomial: what running over that many bytes multiplies a CRC by. (As zlib's
+/// `crc32_combine`; the crc32c crate's squares matrices, which takes longer than summing a usual batch.)
+fn x_to_8(bytes: usize) -> u32 {
+    let mut product = ONE;
+    let mut bits = bytes as u64;
+    while bits != 0 {
+        let n = bits.trailing_zeros() as usize;
+        product = multiply(POWERS[n + 3], product);
+        bits &= bits - 1;
+    }
+    product
+}
+
+/// Product modulo the polynomial.
+const fn multiply(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = ONE;
+    while bit != 0 {
+        if a & bit != 0 {
+            product ^= b;
+        }
+        b = if b & 1 == 0 { b >> 1 } else { (b >> 1) ^ POLYNOMIAL };
+        bit >>= 1;
+    }
+    product
 }
 
 #[cfg(test)]

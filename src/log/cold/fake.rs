@@ -14,15 +14,14 @@ use super::source::{Bench, Entry, EntryLookup, Look, OpenSegment, SegmentRef, Se
 use crate::archive::segment::{SegmentMeta, SliceBytes, SliceInfo};
 use crate::record::{HashSum, Record};
 
-/// Stored bytes of a fake slice per byte of payload: the reader is to count them, whatever they are.
-const STORED_PER_PAYLOAD: u64 = 1;
-
 /// The bucket; tests read its counters and set its faults.
 #[derive(Default)]
 pub(super) struct FakeBucket {
     segments: Mutex<HashMap<Arc<str>, Arc<FakeSegment>>>,
-    /// Where fetches wait: 0 for nowhere.
+    /// How long a fetch takes.
     pub(super) delay: Mutex<Duration>,
+    /// Stored bytes per byte of payload beyond the first: the reader is to count them, whatever they are.
+    pub(super) padding: AtomicU64,
     /// Paths whose fetches fail once.
     pub(super) fail_once: Mutex<HashSet<Arc<str>>>,
     /// Paths whose decoding panics.
@@ -48,6 +47,7 @@ struct FakeSegment {
     records: Vec<Vec<Record>>,
     decodes: Arc<Mutex<BTreeMap<(Arc<str>, usize), u64>>>,
     panics: bool,
+    stored_per_payload: u64,
 }
 
 impl FakeBucket {
@@ -66,7 +66,8 @@ impl FakeBucket {
         let meta = meta(first_offset, next_offset, &infos);
         let panics = self.panic.lock().unwrap().contains(&path);
         let decodes = self.decodes.clone();
-        let segment = FakeSegment { path: path.clone(), infos, records: slices, decodes, panics };
+        let stored_per_payload = 1 + self.padding.load(Ordering::SeqCst);
+        let segment = FakeSegment { path: path.clone(), infos, records: slices, decodes, panics, stored_per_payload };
         self.segments.lock().unwrap().insert(path.clone(), Arc::new(segment));
         SegmentRef { path, meta: Arc::new(meta) }
     }
@@ -157,7 +158,7 @@ impl OpenSegment for FakeSegment {
     fn ranges(&self, slices: Range<usize>) -> Vec<Range<u64>> {
         let block = self.infos[slices.start].block;
         assert!(self.infos[slices.clone()].iter().all(|info| info.block == block), "a run is of one block");
-        let stored = |infos: &[SliceInfo]| infos.iter().map(|i| i.payload_bytes).sum::<u64>() * STORED_PER_PAYLOAD;
+        let stored = |infos: &[SliceInfo]| infos.iter().map(|i| i.payload_bytes).sum::<u64>() * self.stored_per_payload;
         let start = stored(&self.infos[..slices.start]);
         vec![start..start + stored(&self.infos[slices])]
     }

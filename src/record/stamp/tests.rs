@@ -6,6 +6,22 @@ use crate::record::{CheckLimits, Codec, TimestampType, check, verify_crc};
 
 proptest! {
     #[test]
+    fn a_patched_crc_is_that_of_the_patched_bytes(
+        old in prop::collection::vec(any::<u8>(), 40),
+        new in prop::collection::vec(any::<u8>(), 40),
+        rest in prop::collection::vec(any::<u8>(), 0..3000),
+    ) {
+        let sum = |head: &[u8]| crc32c::crc32c(&[head, &rest].concat());
+        prop_assert_eq!(patch_crc(sum(&old), &old, &new, rest.len()), sum(&new));
+    }
+
+    #[test]
+    fn the_patch_reaches_over_any_length(difference in any::<u32>(), length in any::<u32>()) {
+        let length = length as usize;
+        prop_assert_eq!(multiply(x_to_8(length), difference), crc32c::crc32c_combine(difference, 0, length));
+    }
+
+    #[test]
     fn a_stamped_batch_has_its_place_and_a_right_crc(
         records in produced(),
         codec in codec(),

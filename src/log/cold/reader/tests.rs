@@ -222,6 +222,43 @@ async fn many_readers_stay_within_the_budget() {
 }
 
 #[tokio::test]
+async fn read_ahead_counts_what_is_stored_however_much_that_is() {
+    let bucket = Arc::new(FakeBucket::default());
+    bucket.padding.store(4, Ordering::SeqCst);
+    *bucket.delay.lock().unwrap() = Duration::from_millis(10);
+    let entries = FakeManifest::of(history(&bucket, 4, 16, MIB / 4, 8));
+    let reader = reader_over(&bucket, Limits::MEMORY_BYTES_MIN);
+    read_all(&reader, &entries, 0, MIB).await;
+    let most = bucket.alive.max.load(Ordering::SeqCst);
+    let budget = Limits::new(Limits::MEMORY_BYTES_MIN).cold_bytes();
+    assert!(most <= budget, "{most} stored bytes at once with a budget of {budget}");
+}
+
+#[tokio::test]
+async fn readers_that_stop_reading_leave_no_more_than_half_the_cache_unread() {
+    const MEMORY: u64 = 2 * Limits::MEMORY_BYTES_MIN; // nothing is evicted: what was decoded is there
+    let bucket = Arc::new(FakeBucket::default());
+    *bucket.delay.lock().unwrap() = Duration::from_millis(2);
+    let reader = reader_over(&bucket, MEMORY);
+    let budget = Limits::new(MEMORY).slice_cache_bytes() / 2;
+    let mut read = 0;
+    for partition in 0..3 {
+        let segment = bucket.put(&format!("p{partition}"), 0, 256, slices(0, 64, MIB / 4), 8);
+        let (target, entries) = (ColdTarget { partition, ..TARGET }, FakeManifest::of(vec![Entry::Segment(segment)]));
+        let mut position = 0;
+        while position < 32 {
+            position = reader.read(&target, &entries, want(position, MIB)).await.expect("readable").next;
+        }
+        read += (position as usize).div_ceil(4);
+        while reader.engine.work_in_use() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let unread = (bucket.decodes.lock().unwrap().len() - read) as u64 * MIB as u64;
+        assert!(unread <= budget, "{unread} bytes that nobody asked for, with a budget of {budget}");
+    }
+}
+
+#[tokio::test]
 async fn the_position_moves_over_gaps_but_not_beyond_until_for_their_sake() {
     let bucket = Arc::new(FakeBucket::default());
     let segment = bucket.put("s", 10, 30, vec![vec![record(12, 10), record(20, 10)]], 8);
