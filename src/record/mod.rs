@@ -35,6 +35,8 @@ pub mod walk;
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod testing;
 
 pub use batch::{BatchError, BatchHeader, Split, split, verify_crc};
