@@ -105,7 +105,7 @@ impl std::fmt::Display for Damage {
             f,
             "{}: {} at byte {} ({} bytes, groups {first} to {last})",
             self.path.display(),
-            self.what,
+            self.kind.text(),
             self.at,
             self.len
         )?;

@@ -3,10 +3,32 @@
 //! The life of a WAL: [`recover`] reads a directory and hands out every frame; [`Wal::start`] makes the end safe and begins
 //! to write; [`Wal::append`] queues a frame, and a thread of its own gathers what waits into a *group*, writes it, syncs it,
 //! and tells each frame's [`Durable`].
+mod accept;
+mod buffer;
+mod condense;
+mod engine;
 mod error;
+mod files;
 mod frame;
 pub mod fs;
+mod group;
+mod header;
+mod inventory;
+mod kept;
+mod metrics;
+mod names;
 mod options;
+mod pieces;
+mod queue;
+mod reader;
+mod recovery;
+mod scan;
+mod tail;
+mod window;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -14,11 +36,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use accept::accept_loss;
+pub use engine::{Surroundings, Wal};
 pub use error::WalError;
 pub use frame::{FrameKind, FrameMeta, Position};
 pub use options::{Durability, WalOptions};
+pub use recovery::{Recovered, recover, survey};
 
-use crate::base::{BytePermit, Clock, Metrics, Random, Uuid};
+use crate::base::{BytePermit, Uuid};
 
 /// Whose WAL this is; stands in every file's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +62,9 @@ pub struct Identity {
 
 /// Who wants to know that frames are durable; usually a partition.
 pub trait Durable: Send + Sync {
-    /// Called by the WAL's thread after the sync, with the frames of one group that were appended with this very `Arc`, in
-    /// the order of their appends. It must be quick and must not call back into the WAL's appends of other sinks' locks.
+    /// Called by the WAL's thread after the sync, with frames of one group that were appended with this very `Arc`, in the
+    /// order of their appends (all at once if they are of one partition). The next group waits meanwhile, so it must be
+    /// quick; it may append and read, but not close.
     fn durable(&self, done: &[Done]);
 }
 
@@ -89,7 +115,59 @@ pub struct Damage {
     /// Whether [`accept_loss`] was given for it.
     pub accepted: bool,
     /// What is wrong.
-    pub what: &'static str,
+    pub kind: DamageKind,
+}
+
+/// What can be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamageKind {
+    /// The first block of a file.
+    Header,
+    /// Heads or directories of groups: which frames they held is unknown.
+    Directory,
+    /// The payload of one frame whose entry in the directory is intact.
+    Payload,
+    /// A whole file is not there.
+    Missing,
+    /// The directory of a condensed file.
+    Kept,
+}
+
+impl DamageKind {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Header => 1,
+            Self::Directory => 2,
+            Self::Payload => 3,
+            Self::Missing => 4,
+            Self::Kept => 5,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Header,
+            3 => Self::Payload,
+            4 => Self::Missing,
+            5 => Self::Kept,
+            _ => Self::Directory,
+        }
+    }
+
+    /// Whether it is unknown which frames are lost.
+    pub fn is_unknown(self) -> bool {
+        self != Self::Payload
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Header => "damaged file header",
+            Self::Directory => "damaged group",
+            Self::Payload => "damaged payload of a frame",
+            Self::Missing => "missing file",
+            Self::Kept => "damaged directory of a condensed file",
+        }
+    }
 }
 
 /// The unacknowledged last group that was cut.
@@ -163,143 +241,4 @@ pub enum Condensed {
         /// Bytes that are needed.
         needed: u64,
     },
-}
-
-/// What recovery found; owns the lock of the directory.
-pub struct Recovered {
-    /// Whose WAL it is; `None` for an empty directory.
-    pub identity: Option<Identity>,
-    /// The first group that is still there, 0 if none.
-    pub first_group: u64,
-    /// The last valid group, 0 if none.
-    pub last_group: u64,
-    /// A last group that was never acknowledged, to be cut.
-    pub torn: Option<Torn>,
-    /// Damage that was accepted, or that leaves the directory of its group intact.
-    pub damage: Vec<Damage>,
-    /// Whether the machine was booted since `durability = os` wrote the last group: acknowledged groups may be missing.
-    pub os_tail_uncertain: bool,
-    /// Bytes of valid groups.
-    pub bytes: u64,
-    /// Files, oldest first.
-    pub files: Vec<FileStat>,
-}
-
-/// Reads a WAL directory, locks it, and hands every frame to `visit`, in the order of groups. It changes no byte of a group:
-/// cutting the torn tail is [`Wal::start`]'s.
-///
-/// # Errors
-/// A damaged directory of a group stops with [`WalError::Damaged`]; see [`accept_loss`].
-pub fn recover(
-    fs: Arc<dyn fs::FileSystem>,
-    options: &WalOptions,
-    visit: &mut dyn FnMut(Visit<'_>),
-) -> Result<Recovered, WalError> {
-    let _ = (fs, options, visit);
-    unimplemented!()
-}
-
-/// Reads like [`recover`] but goes on after damage of any kind and reports it: for `esker wal export` and to show what
-/// [`accept_loss`] would accept.
-pub fn survey(
-    fs: Arc<dyn fs::FileSystem>,
-    options: &WalOptions,
-    visit: &mut dyn FnMut(Visit<'_>),
-) -> Result<Recovered, WalError> {
-    let _ = (fs, options, visit);
-    unimplemented!()
-}
-
-/// Accepts all damage that [`survey`] reports: each damaged file is replaced by a condensed one with every valid frame and a
-/// note of what was lost, which later recoveries report as accepted damage. The damaged file stays as `<name>.damaged`.
-pub fn accept_loss(fs: Arc<dyn fs::FileSystem>, options: &WalOptions) -> Result<Vec<Damage>, WalError> {
-    let _ = (fs, options);
-    unimplemented!()
-}
-
-/// The running WAL; cheap to clone.
-#[derive(Clone)]
-pub struct Wal(Arc<()>);
-
-impl Wal {
-    /// Cuts the torn tail, writes the last valid group again, syncs, and starts the threads.
-    #[allow(clippy::too_many_arguments)]
-    pub fn start(
-        recovered: Recovered,
-        identity: Identity,
-        fs: Arc<dyn fs::FileSystem>,
-        options: &WalOptions,
-        clock: &Clock,
-        random: &Random,
-        metrics: &Metrics,
-        on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
-    ) -> Result<Self, WalError> {
-        let _ = (recovered, identity, fs, options, clock, random, metrics, on_fatal);
-        unimplemented!()
-    }
-
-    /// Queues a frame and returns at once. Frames of one (topic id, partition) are written in the order of calls; within a
-    /// group, frames are sorted by topic id and partition, so that a partition's bytes lie side by side.
-    ///
-    /// # Errors
-    /// [`WalError::is_retriable`] ones leave no trace of the frame.
-    pub fn append(&self, append: Append) -> Result<(), WalError> {
-        let _ = append;
-        unimplemented!()
-    }
-
-    /// The frames at `positions`, in that order, if all of them are in memory. With `join`, frames that lie side by side come as one
-    /// piece.
-    pub fn read_memory(&self, positions: &[Position], join: bool) -> Option<Vec<Bytes>> {
-        let _ = (positions, join);
-        unimplemented!()
-    }
-
-    /// The frames at `positions`, in that order, from memory or disk; neighbours with one read. Blocks. With `join`, frames
-    /// that lie side by side come as one piece.
-    ///
-    /// # Errors
-    /// [`WalError::Recycled`] if one of them is in the bucket only; [`WalError::Damaged`] on a wrong checksum.
-    pub fn read(&self, positions: &[Position], join: bool) -> Result<Vec<Bytes>, WalError> {
-        let _ = (positions, join);
-        unimplemented!()
-    }
-
-    /// The last group that is durable.
-    pub fn durable_group(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// The group that the next written frame will be in, or a later one.
-    pub fn next_group(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Groups below this one are only in condensed files, if at all.
-    pub fn oldest_group(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// How the budget is used.
-    pub fn space(&self) -> Space {
-        unimplemented!()
-    }
-
-    /// Says that nothing in groups below `group` is needed: files wholly below may be recycled. They stay readable until
-    /// the budget needs them.
-    pub fn release_below(&self, group: u64) {
-        let _ = group;
-        unimplemented!()
-    }
-
-    /// Replaces a file by one that holds only the frames for which `needed` says so, if they are at most half of it. Blocks.
-    pub fn condense(&self, file: u64, needed: &dyn Fn(&FrameMeta, u64) -> bool) -> Result<Condensed, WalError> {
-        let _ = (file, needed);
-        unimplemented!()
-    }
-
-    /// Writes what is queued, makes it durable, and ends the threads. Later appends get [`WalError::Closed`].
-    pub fn close(&self) -> Result<(), WalError> {
-        unimplemented!()
-    }
 }

@@ -1,0 +1,196 @@
+//! Frames that wait for the next group, and the decision whether one more may.
+//!
+//! The queue is bounded by the budget, and in memory by the permits that its frames carry.
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::buffer::BLOCK;
+use super::files::Room;
+use super::frame::ENTRY_LEN;
+use super::group::group_len;
+use super::{Append, WalError};
+
+/// Most frames of one group: bounds the directory, and the time until the first of them is answered.
+const GROUP_FRAMES_MAX: usize = 16_384;
+
+/// Frames and what became of the WAL.
+pub(crate) struct Queue {
+    limits: QueueLimits,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+/// What never changes.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueLimits {
+    pub file_bytes: u64,
+    pub group_max_bytes: u64,
+    pub reserve: u64,
+    pub budget: u64,
+    pub dir: std::path::PathBuf,
+}
+
+struct State {
+    frames: VecDeque<Append>,
+    /// What the frames will take on disk, but for padding.
+    bytes: u64,
+    room: Room,
+    /// Bytes left in the file that is being written.
+    active: u64,
+    /// Whether the writer sleeps.
+    idle: bool,
+    end: Option<End>,
+}
+
+enum End {
+    Closing,
+    Closed,
+    Failed(String),
+}
+
+/// What the writer does next.
+pub(crate) enum Next {
+    /// Frames wait.
+    Frames,
+    /// Nothing came for a while.
+    Quiet,
+    /// Nothing waits and nothing will come.
+    Closing,
+}
+
+/// Length of a frame's payload.
+pub(crate) fn payload_len(append: &Append) -> usize {
+    append.head.map_or(0, |head| head.len()) + append.body.len()
+}
+
+fn cost(append: &Append) -> u64 {
+    (ENTRY_LEN + payload_len(append)) as u64
+}
+
+impl Queue {
+    pub fn new(limits: QueueLimits) -> Self {
+        let state =
+            State { frames: VecDeque::new(), bytes: 0, room: Room::default(), active: 0, idle: false, end: None };
+        Self { limits, state: Mutex::new(state), wake: Condvar::new() }
+    }
+
+    /// Adds a frame, or says why not; never waits.
+    pub fn push(&self, append: Append) -> Result<(), WalError> {
+        let len = payload_len(&append) as u64;
+        let max = self.limits.file_bytes - BLOCK as u64;
+        if group_len(1, len) > max || len > u64::from(u32::MAX) {
+            return Err(WalError::TooLarge { bytes: len, max: max - BLOCK as u64 });
+        }
+        let mut state = self.lock();
+        state.may_end()?;
+        let free = (state.active + state.room.bytes).saturating_sub(state.bytes);
+        let keep = if append.urgent { 0 } else { self.limits.reserve };
+        if free < cost(&append) + keep {
+            return Err(match state.room.disk_full {
+                true => WalError::DiskFull(self.limits.dir.clone()),
+                false => WalError::NoSpace { pinned: state.room.pinned, budget: self.limits.budget },
+            });
+        }
+        state.bytes += cost(&append);
+        state.frames.push_back(append);
+        let wake = std::mem::take(&mut state.idle);
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for frames, for at most `quiet`.
+    pub fn next(&self, quiet: Option<Duration>) -> Next {
+        let mut state = self.lock();
+        state.idle = true;
+        let nothing = |s: &mut State| s.frames.is_empty() && s.end.is_none();
+        let mut state = match quiet {
+            Some(quiet) => {
+                self.wake.wait_timeout_while(state, quiet, nothing).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.wake.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.idle = false;
+        match (state.frames.is_empty(), &state.end) {
+            (false, _) => Next::Frames,
+            (true, None) => Next::Quiet,
+            (true, Some(_)) => Next::Closing,
+        }
+    }
+
+    /// Moves the frames of the next group to `group`, as many as fit in `left` bytes of the file: none if the first does
+    /// not.
+    pub fn take(&self, left: u64, group: &mut Vec<Append>) {
+        let mut state = self.lock();
+        let mut payload = 0;
+        while let Some(frame) = state.frames.front() {
+            let len = payload_len(frame) as u64;
+            let grown = group_len(group.len() + 1, payload + len);
+            let full = grown > self.limits.group_max_bytes || group.len() >= GROUP_FRAMES_MAX;
+            if grown > left || full && !group.is_empty() {
+                return;
+            }
+            payload += len;
+            state.bytes -= cost(frame);
+            group.extend(state.frames.pop_front());
+        }
+    }
+
+    /// Tells how much can still be written.
+    pub fn set_room(&self, room: Room) {
+        self.lock().room = room;
+    }
+
+    /// Tells how much the file being written can still take.
+    pub fn set_active(&self, left: u64) {
+        self.lock().active = left;
+    }
+
+    /// No further appends; what waits is still written.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            state.end = Some(End::Closing);
+        }
+        state.idle = false;
+        drop(state);
+        self.wake.notify_all();
+    }
+
+    /// Everything is written.
+    pub fn closed(&self) {
+        self.lock().end = Some(End::Closed);
+    }
+
+    /// Nothing will be written any more, nobody is told of what waits. Returns whether this is the first failure.
+    pub fn fail(&self, why: &WalError) -> bool {
+        let (frames, first) = {
+            let mut state = self.lock();
+            let first = !matches!(state.end, Some(End::Failed(_) | End::Closed));
+            if first {
+                state.end = Some(End::Failed(why.to_string()));
+            }
+            state.bytes = 0;
+            (std::mem::take(&mut state.frames), first)
+        };
+        drop(frames); // their sinks may want the lock
+        first
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn may_end(&self) -> Result<(), WalError> {
+        match &self.end {
+            None => Ok(()),
+            Some(End::Closing | End::Closed) => Err(WalError::Closed),
+            Some(End::Failed(why)) => Err(WalError::Failed(why.clone())),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Opens a WAL directory: locks it, follows its groups, hands out their frames, and says where writing goes on.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::fs::FileSystem;
+use super::inventory::{Content, Inventory, Item, tag};
+use super::kept::Directory;
+use super::scan::{Place, Scan, Scanned, ScannedFile};
+use super::{Damage, FileStat, Identity, Torn, Visit, WalError, WalOptions, names};
+
+/// What recovery found; owns the lock of the directory.
+pub struct Recovered {
+    /// Whose WAL it is; `None` for an empty directory.
+    pub identity: Option<Identity>,
+    /// The first group that is still there, 0 if none.
+    pub first_group: u64,
+    /// The last valid group, 0 if there never was one.
+    pub last_group: u64,
+    /// A last group that was never acknowledged; [`super::Wal::start`] cuts it.
+    pub torn: Option<Torn>,
+    /// Damage that was accepted, or that leaves the directory of its group intact.
+    pub damage: Vec<Damage>,
+    /// Whether the machine was booted since `durability = os` wrote the last group: acknowledged groups may be missing.
+    pub os_tail_uncertain: bool,
+    /// Bytes of valid groups.
+    pub bytes: u64,
+    /// Files, oldest first.
+    pub files: Vec<FileStat>,
+    pub(crate) rest: Rest,
+}
+
+/// What the start needs to know beyond what others may.
+pub(crate) struct Rest {
+    pub lock: Box<dyn Send + Sync>,
+    pub scanned: Vec<ScannedFile>,
+    /// Directories of condensed files, by number.
+    pub kept: Vec<(u64, Directory)>,
+    pub cuts: Vec<(PathBuf, u64)>,
+    pub last: Option<Place>,
+    pub last_crc: u32,
+    pub blanks: Vec<(PathBuf, u64)>,
+    pub temporaries: Vec<PathBuf>,
+    pub budget: Option<u64>,
+}
+
+impl std::fmt::Debug for Recovered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recovered")
+            .field("identity", &self.identity)
+            .field("first_group", &self.first_group)
+            .field("last_group", &self.last_group)
+            .field("torn", &self.torn)
+            .field("damage", &self.damage)
+            .field("bytes", &self.bytes)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a WAL directory, locks it, and hands every frame to `visit`, in the order of groups and, for each partition, of
+/// offsets. It changes nothing: cutting the torn tail is [`super::Wal::start`]'s.
+///
+/// # Errors
+/// Damage of which it is unknown what it hit stops with [`WalError::Damaged`]; see [`super::accept_loss`]. A damaged payload
+/// under an intact directory is visited as such, and goes on.
+pub fn recover(
+    fs: Arc<dyn FileSystem>,
+    options: &WalOptions,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<Recovered, WalError> {
+    open(&*fs, options, true, visit)
+}
+
+/// Reads like [`recover`] but goes on after damage of any kind and reports it: for `esker wal export`, and to show what
+/// [`super::accept_loss`] would accept.
+pub fn survey(
+    fs: Arc<dyn FileSystem>,
+    options: &WalOptions,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<Recovered, WalError> {
+    open(&*fs, options, false, visit)
+}
+
+/// Locks the directory, which is made if it is missing.
+pub(crate) fn lock(fs: &dyn FileSystem, options: &WalOptions) -> Result<Box<dyn Send + Sync>, WalError> {
+    fs.create_dir(&options.dir).map_err(|e| WalError::io("create", &options.dir, &e))?;
+    let path = names::lock(&options.dir);
+    fs.lock(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => WalError::Locked(options.dir.clone()),
+        _ => WalError::io("lock", path, &e),
+    })
+}
+
+/// Scans the files of an inventory.
+pub(crate) fn scan(
+    fs: &dyn FileSystem,
+    inventory: &Inventory,
+    stop: bool,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<Scanned, WalError> {
+    match (&inventory.identity, inventory.items.first()) {
+        (Some(identity), _) => Scan::run(fs, &inventory.items, tag(identity), stop, visit),
+        (None, None) => Ok(Scanned::default()),
+        (None, Some(item)) => Err(WalError::Foreign {
+            path: item.path.clone(),
+            what: "it is damaged, and no other file says whose it is".into(),
+        }),
+    }
+}
+
+fn open(
+    fs: &dyn FileSystem,
+    options: &WalOptions,
+    stop: bool,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<Recovered, WalError> {
+    let lock = lock(fs, options)?;
+    let inventory = Inventory::take(fs, &options.dir)?;
+    let scanned = scan(fs, &inventory, stop, visit)?;
+    let last_file = scanned.files.last();
+    let rest = Rest {
+        lock,
+        last_crc: last_file.map_or(0, |f| f.last_crc),
+        kept: inventory.items.into_iter().filter_map(kept_directory).collect(),
+        cuts: scanned.cuts.clone(),
+        last: scanned.last.clone(),
+        blanks: inventory.blanks,
+        temporaries: inventory.temporaries,
+        budget: inventory.budget,
+        scanned: scanned.files.clone(),
+    };
+    let mut identity = inventory.identity;
+    if let (Some(identity), Some(head)) = (&mut identity, &scanned.last_head) {
+        identity.epoch = identity.epoch.max(head.epoch);
+    }
+    Ok(Recovered {
+        identity,
+        first_group: scanned
+            .files
+            .iter()
+            .map(|f| &f.stat)
+            .find(|s| s.first_group <= s.last_group)
+            .map_or(0, |s| s.first_group),
+        last_group: last_file.map_or(0, |f| f.stat.last_group),
+        os_tail_uncertain: scanned.os_tail_uncertain(fs.boot()),
+        bytes: scanned.bytes,
+        files: scanned.files.into_iter().map(|f| f.stat).collect(),
+        torn: scanned.torn,
+        damage: scanned.damage,
+        rest,
+    })
+}
+
+fn kept_directory(item: Item) -> Option<(u64, Directory)> {
+    match item.content {
+        Content::Kept(directory) => Some((item.number, directory)),
+        _ => None,
+    }
+}

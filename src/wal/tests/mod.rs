@@ -1,0 +1,194 @@
+//! Tests of the running WAL and of what it leaves, on the faulting file system unless they say otherwise.
+mod damage;
+mod limits;
+mod model;
+mod power;
+mod reading;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::fs::{FaultyFs, FileSystem};
+use super::*;
+use crate::base::{Clock, Metrics, Random};
+
+/// Small files, so that every test rolls.
+const FILE: u64 = 64 << 10;
+
+fn options() -> WalOptions {
+    WalOptions {
+        dir: PathBuf::from("/wal"),
+        budget_bytes: Some(16 * FILE),
+        file_bytes: FILE,
+        group_max_bytes: 16 << 10,
+        tail_bytes: 32 << 10,
+        successor_ms: 3_600_000,
+        ..WalOptions::default()
+    }
+}
+
+fn identity() -> Identity {
+    Identity { cluster_id: Uuid([1; 16]), broker_id: 7, wal_id: Uuid([9; 16]), born: 1, epoch: 1 }
+}
+
+/// Collects what is acknowledged.
+#[derive(Default)]
+struct Acks {
+    done: Mutex<Vec<Done>>,
+    told: Condvar,
+}
+
+impl Durable for Acks {
+    fn durable(&self, done: &[Done]) {
+        self.done.lock().unwrap().extend_from_slice(done);
+        self.told.notify_all();
+    }
+}
+
+impl Acks {
+    /// Waits until `count` frames are acknowledged or `give_up` says so.
+    fn wait(&self, count: usize, give_up: impl Fn() -> bool) -> bool {
+        let mut done = self.done.lock().unwrap();
+        while done.len() < count {
+            if give_up() {
+                return false;
+            }
+            done = self.told.wait_timeout(done, Duration::from_millis(2)).unwrap().0;
+        }
+        true
+    }
+
+    fn all(&self) -> Vec<Done> {
+        self.done.lock().unwrap().clone()
+    }
+
+    fn last(&self) -> Done {
+        *self.done.lock().unwrap().last().unwrap()
+    }
+}
+
+/// A WAL under test and all that it was given.
+struct World {
+    fs: Arc<dyn FileSystem>,
+    options: WalOptions,
+    wal: Wal,
+    acks: Arc<Acks>,
+    fatal: Arc<Mutex<Vec<WalError>>>,
+    metrics: Metrics,
+}
+
+fn surroundings(fs: Arc<dyn FileSystem>) -> (Surroundings, Arc<Mutex<Vec<WalError>>>) {
+    let fatal = Arc::new(Mutex::new(Vec::new()));
+    let note = fatal.clone();
+    let on_fatal = Arc::new(move |error| note.lock().unwrap().push(error));
+    let (clock, random) = (Clock::real(), Random::seeded(5));
+    (Surroundings { fs, clock, random, metrics: Metrics::new(), on_fatal }, fatal)
+}
+
+impl World {
+    fn open(fs: &FaultyFs, options: &WalOptions) -> Result<Self, WalError> {
+        Self::open_on(Arc::new(fs.clone()), options)
+    }
+
+    fn open_on(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Self, WalError> {
+        let recovered = recover(fs.clone(), options, &mut |_| {})?;
+        let (around, fatal) = surroundings(fs.clone());
+        let wal = Wal::start(recovered, identity(), options, &around)?;
+        let metrics = around.metrics.clone();
+        Ok(Self { fs, options: options.clone(), wal, acks: Arc::default(), fatal, metrics })
+    }
+
+    fn append(&self, partition: i32, token: u64, len: usize) -> Result<(), WalError> {
+        self.wal.append(self.frame(partition, token, len, false))
+    }
+
+    fn frame(&self, partition: i32, token: u64, len: usize, urgent: bool) -> Append {
+        Append {
+            meta: meta(partition, token),
+            head: None,
+            body: body(token, len),
+            urgent,
+            permit: None,
+            sink: self.acks.clone(),
+            token,
+        }
+    }
+
+    /// Appends and waits for the acknowledgement; `false` if none will come.
+    fn put(&self, partition: i32, token: u64, len: usize) -> bool {
+        let before = self.acks.done.lock().unwrap().len();
+        self.append(partition, token, len).is_ok()
+            && self.acks.wait(before + 1, || !self.fatal.lock().unwrap().is_empty())
+    }
+
+    fn read(&self, done: &Done) -> Result<Vec<u8>, WalError> {
+        Ok(self.wal.read(&[done.position], false)?.concat())
+    }
+}
+
+fn meta(partition: i32, token: u64) -> FrameMeta {
+    let offset = token as i64;
+    FrameMeta {
+        kind: FrameKind::BATCH,
+        topic_id: Uuid([4; 16]),
+        partition,
+        epoch: 1,
+        base_offset: offset,
+        last_offset: offset,
+        records: 1,
+        max_timestamp: 5,
+        append_time: 6,
+    }
+}
+
+/// Bytes that tell which frame they belong to.
+fn body(token: u64, len: usize) -> Bytes {
+    let random = Random::seeded(token);
+    (0..len.div_ceil(8)).flat_map(|_| random.bytes::<8>()).take(len).collect::<Vec<_>>().into()
+}
+
+/// What a recovery of an image finds.
+struct Image {
+    recovered: Recovered,
+    /// By token: position and payload, `None` where it is damaged.
+    frames: BTreeMap<u64, (Position, Option<Vec<u8>>)>,
+}
+
+fn image(fs: &FaultyFs, options: &WalOptions) -> Result<Image, WalError> {
+    look(fs, options, recover)
+}
+
+type Opener = fn(Arc<dyn FileSystem>, &WalOptions, &mut dyn FnMut(Visit<'_>)) -> Result<Recovered, WalError>;
+
+fn look(fs: &FaultyFs, options: &WalOptions, open: Opener) -> Result<Image, WalError> {
+    let mut frames = BTreeMap::new();
+    let mut group = 0;
+    let recovered = open(Arc::new(fs.clone()), options, &mut |visit| {
+        assert!(visit.position.group >= group, "groups come in order");
+        group = visit.position.group;
+        let token = visit.meta.base_offset as u64;
+        let twice = frames.insert(token, (visit.position, visit.payload.ok().map(<[u8]>::to_vec)));
+        assert!(twice.is_none(), "frame {token} came twice");
+    })?;
+    Ok(Image { recovered, frames })
+}
+
+impl Image {
+    /// Whether a frame is there with its bytes.
+    fn has(&self, done: &Done, len: usize) -> bool {
+        self.frames.get(&done.token) == Some(&(done.position, Some(body(done.token, len).to_vec())))
+    }
+}
+
+fn only_file(fs: &FaultyFs, ending: &str) -> PathBuf {
+    let mut found = fs.paths().into_iter().filter(|p| p.to_string_lossy().ends_with(ending));
+    found.next().unwrap_or_else(|| panic!("no file ends in {ending}: {:?}", fs.paths()))
+}
+
+fn file_path(number: u64) -> PathBuf {
+    names::wal(Path::new("/wal"), number)
+}

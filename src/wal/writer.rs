@@ -1,0 +1,202 @@
+//! The WAL's thread: gathers what waits into a group, writes it, syncs it, tells those who wait. One at a time.
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::buffer::{BLOCK, Buffer, Pool};
+use super::engine::Shared;
+use super::files::LiveFile;
+use super::frame::{ENTRY_LEN, Entry};
+use super::fs::{File, write_full};
+use super::group::{FLAG_CLOSED, FLAG_UNSYNCED, GroupHead, HEAD_LEN, group_len};
+use super::inventory::tag;
+use super::queue::{Next, payload_len};
+use super::{Append, Done, Durability, Durable, Position, WalError};
+use crate::base::Random;
+
+/// Payloads are copied and summed in pieces that stay in the processor's first cache.
+const COPY: usize = 16 << 10;
+
+/// The file that is being written.
+pub(crate) struct Active {
+    pub file: Arc<dyn File>,
+    pub live: Arc<LiveFile>,
+    pub salt: u64,
+    /// Where the next group goes.
+    pub at: u64,
+}
+
+impl Active {
+    fn left(&self) -> u64 {
+        (self.live.bytes / BLOCK as u64 * BLOCK as u64).saturating_sub(self.at)
+    }
+}
+
+/// The thread's own state.
+pub(crate) struct Writer {
+    pub shared: Arc<Shared>,
+    pub active: Active,
+    pub next: u64,
+    pub previous_crc: u32,
+    pub boot: u64,
+    pub random: Random,
+    pub pool: Arc<Pool>,
+    pub frames: Vec<Append>,
+    pub done: Vec<Done>,
+    /// Whether the last group has frames and nothing behind it.
+    pub alone: bool,
+}
+
+impl Writer {
+    /// Runs until the WAL is closed or fails.
+    pub fn run(mut self) {
+        match self.work() {
+            Ok(()) => self.shared.queue.closed(),
+            Err(error) => self.shared.fail(&error),
+        }
+        self.shared.files.lock().ended = true;
+        self.shared.files.changed.notify_all();
+    }
+
+    fn work(&mut self) -> Result<(), WalError> {
+        let successor = Duration::from_millis(self.shared.options.successor_ms);
+        loop {
+            self.shared.queue.set_active(self.active.left());
+            match self.shared.queue.next(self.alone.then_some(successor)) {
+                Next::Frames => {
+                    let mut frames = std::mem::take(&mut self.frames);
+                    self.shared.queue.take(self.active.left(), &mut frames);
+                    let written = if frames.is_empty() { self.roll() } else { self.group(&frames, 0) };
+                    frames.clear();
+                    self.frames = frames;
+                    written?;
+                }
+                Next::Quiet if self.active.left() == 0 => self.roll()?,
+                Next::Quiet => self.group(&[], 0)?,
+                Next::Closing => return self.close(),
+            }
+        }
+    }
+
+    /// Ends with an empty group, so that the last frame has a successor, and with everything synced.
+    fn close(&mut self) -> Result<(), WalError> {
+        self.sync()?;
+        if self.active.left() > 0 {
+            self.group(&[], FLAG_CLOSED)?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), WalError> {
+        self.active.file.sync().map_err(|e| WalError::io("sync", &self.active.live.path, &e))
+    }
+
+    /// Goes on in the next file.
+    fn roll(&mut self) -> Result<(), WalError> {
+        if self.shared.options.durability == Durability::Os {
+            self.sync()?; // only the newest file may lose anything in a power cut
+        }
+        let Some(spare) = self.shared.files.take_spare()? else {
+            let space = self.shared.files.space();
+            return Err(WalError::NoSpace { pinned: space.pinned, budget: space.budget });
+        };
+        let salt = self.random.u64();
+        let (file, live) = self.shared.files.begin(&spare, salt, self.next, self.previous_crc)?;
+        self.active = Active { file, live, salt, at: BLOCK as u64 };
+        self.shared.tell_room();
+        Ok(())
+    }
+
+    /// Writes one group. Its frames must fit in the file.
+    fn group(&mut self, frames: &[Append], flags: u32) -> Result<(), WalError> {
+        let payload: u64 = frames.iter().map(|f| payload_len(f) as u64).sum();
+        let len = group_len(frames.len(), payload);
+        assert!(len <= self.active.left(), "a group fits in the file: the queue was asked for what does");
+        let mut order: Vec<&Append> = frames.iter().collect();
+        // Stable, so the order of appends holds within a partition; its bytes lie side by side for its readers.
+        order.sort_by_key(|f| (f.meta.topic_id.0, f.meta.partition));
+        let mut buffer = self.pool.take(usize::try_from(len).expect("a file fits in memory"));
+        let sum = self.encode(&order, flags, len, payload, &mut buffer);
+        self.write(&buffer, len)?;
+        self.publish(&order, buffer, len);
+        self.previous_crc = sum;
+        self.next += 1;
+        self.active.at += len;
+        self.alone = !frames.is_empty();
+        Ok(())
+    }
+
+    /// Fills the buffer and `done`; returns the group's CRC.
+    fn encode(&mut self, order: &[&Append], flags: u32, len: u64, payload: u64, buffer: &mut Buffer) -> u32 {
+        let unsynced = self.shared.options.durability == Durability::Os && flags & FLAG_CLOSED == 0;
+        let head = GroupHead {
+            file: self.active.live.number,
+            salt: self.active.salt,
+            number: self.next,
+            wal: tag(&self.shared.files.identity),
+            boot: self.boot,
+            len: u32::try_from(len).expect("the queue takes no frame beyond a file"),
+            frames: u32::try_from(order.len()).expect("the queue bounds the frames of a group"),
+            flags: if unsynced { flags | FLAG_UNSYNCED } else { flags },
+            epoch: self.shared.files.identity.epoch,
+            payload: u32::try_from(payload).expect("the payload is shorter than the group"),
+            previous_crc: self.previous_crc,
+            crc: 0,
+        };
+        let bytes = &mut buffer.bytes_mut()[..usize::try_from(len).expect("a file fits in memory")];
+        let (directory, payloads) = bytes.split_at_mut(head.directory_end());
+        let mut at = 0;
+        self.done.clear();
+        for (append, slot) in order.iter().zip(directory[HEAD_LEN..].as_chunks_mut::<ENTRY_LEN>().0) {
+            let begin = at;
+            let mut crc = 0;
+            for part in [append.head.as_ref().map_or(&[][..], |h| &h[..]), &append.body] {
+                for piece in part.chunks(COPY) {
+                    payloads[at..at + piece.len()].copy_from_slice(piece);
+                    crc = crc32c::crc32c_append(crc, &payloads[at..at + piece.len()]);
+                    at += piece.len();
+                }
+            }
+            let len = u32::try_from(at - begin).expect("the queue takes no frame beyond a file");
+            *slot = Entry { meta: append.meta, len, crc }.encode();
+            let byte = self.active.at + (head.directory_end() + begin) as u64;
+            let position = Position { file: head.file, group: head.number, at: byte, len, crc };
+            self.done.push(Done { token: append.token, meta: append.meta, position });
+        }
+        payloads[at..].fill(0);
+        head.seal(bytes)
+    }
+
+    fn write(&self, buffer: &Buffer, len: u64) -> Result<(), WalError> {
+        let bytes = &buffer.bytes()[..usize::try_from(len).expect("a file fits in memory")];
+        write_full(&*self.active.file, bytes, self.active.at)
+            .map_err(|e| WalError::io("write", &self.active.live.path, &e))?;
+        if self.shared.options.durability == Durability::Fsync {
+            let begin = self.shared.clock.elapsed();
+            self.sync()?;
+            let took = self.shared.clock.elapsed().saturating_sub(begin);
+            self.shared.metrics.sync_seconds.observe(took.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// The group is durable: first it can be read, then those who wait are told.
+    fn publish(&self, order: &[&Append], buffer: Buffer, len: u64) {
+        let shared = &self.shared;
+        let capacity = buffer.capacity() as u64;
+        let (bytes, cost) = if order.is_empty() { (bytes::Bytes::new(), 0) } else { (buffer.freeze(), capacity) };
+        shared.tail.push(self.next, self.active.at, bytes, cost);
+        self.active.live.last_group.store(self.next, Ordering::SeqCst);
+        shared.durable.store(self.next, Ordering::SeqCst);
+        shared.queue.set_active(self.active.left() - len);
+        shared.metrics.wrote(order, len);
+        let mut begin = 0;
+        while begin < order.len() {
+            let sink: &Arc<dyn Durable> = &order[begin].sink;
+            let same = order[begin..].iter().take_while(|f| Arc::ptr_eq(&f.sink, sink)).count();
+            sink.durable(&self.done[begin..begin + same]);
+            begin += same;
+        }
+    }
+}
