@@ -22,7 +22,10 @@ pub enum Change {
     /// Live entries give way to others of the same range (merge, compaction).
     Replace(Replace),
     /// The WAL above `next` is lost: a `wal-lost` gap [next, reserved), no open transaction, appends from `reserved`.
-    WalLost,
+    WalLost {
+        /// The head's `next`, where the gap begins: applied once only.
+        next: i64,
+    },
     /// A new version that says the same, so that the chain's epoch is the owner's.
     TakeOver,
     /// Removed things whose objects were deleted; by name.

@@ -1,14 +1,143 @@
-//! The cache of pages, bounded by bytes.
+//! The cache of manifest pages, bounded by bytes: each is read once however many ask, and failures are not kept.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use serde::de::DeserializeOwned;
+
+use super::invariants::check_page;
+use super::model::{EPOCHS, EpochPage, EpochPageRef, EpochStart, ObjectRef, PAGE, PRODUCERS, Page, PageRef};
+use super::producers::Producers;
+use crate::archive::error::ArchiveError;
+use crate::archive::layout;
+use crate::base::Uuid;
 use crate::store::Store;
+use crate::store::envelope::{self, Schema};
+
+/// Memory that a page takes, compared to its size in the bucket.
+const MEMORY_PER_BYTE: u64 = 2;
 
 /// Pages of all manifests of a bucket; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PageCache {}
+pub struct PageCache {
+    store: Store,
+    cache: Cache<String, Cached>,
+}
+
+#[derive(Clone, Debug)]
+enum Cached {
+    Tree(Arc<Page>, u64),
+    Epochs(Arc<EpochPage>, u64),
+}
+
+/// Whose pages: a page of another partition is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct PageOf<'a> {
+    /// The topic's root.
+    pub root: &'a str,
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+}
 
 impl PageCache {
-    /// Keeps at most `bytes`.
+    /// Keeps pages worth at most `bytes` of memory.
     pub fn new(store: Store, bytes: u64) -> Self {
-        let _ = (store, bytes);
-        Self {}
+        let weigh = |_: &String, cached: &Cached| {
+            let (Cached::Tree(_, bytes) | Cached::Epochs(_, bytes)) = cached;
+            u32::try_from(bytes.saturating_mul(MEMORY_PER_BYTE)).unwrap_or(u32::MAX)
+        };
+        Self { store, cache: Cache::builder().max_capacity(bytes).weigher(weigh).build() }
     }
+
+    /// A page of the tree.
+    pub async fn tree(&self, of: PageOf<'_>, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
+        let path = layout::under(of.root, &page.object.name);
+        let load = async {
+            let content: Page = read_object(&self.store, &PAGE, &path, &page.object).await?;
+            whose(&self.store, &path, of, (content.topic_id, content.partition))?;
+            check_page(&content, page).map_err(|violation| damaged(&self.store, &path, violation.to_string()))?;
+            Ok(Cached::Tree(Arc::new(content), page.object.bytes))
+        };
+        match self.cache.try_get_with_by_ref(&path, load).await {
+            Ok(Cached::Tree(page, _)) => Ok(page),
+            Ok(Cached::Epochs(..)) => Err(damaged(&self.store, &path, "it is a page of epochs".into())),
+            Err(e) => Err(ArchiveError::clone(&e)),
+        }
+    }
+
+    /// A page of old epochs.
+    pub async fn epochs(&self, of: PageOf<'_>, page: &EpochPageRef) -> Result<Arc<EpochPage>, ArchiveError> {
+        let path = layout::under(of.root, &page.object.name);
+        let load = async {
+            let content: EpochPage = read_object(&self.store, &EPOCHS, &path, &page.object).await?;
+            whose(&self.store, &path, of, (content.topic_id, content.partition))?;
+            check_epoch_page(&content.epochs, page).map_err(|reason| damaged(&self.store, &path, reason))?;
+            Ok(Cached::Epochs(Arc::new(content), page.object.bytes))
+        };
+        match self.cache.try_get_with_by_ref(&path, load).await {
+            Ok(Cached::Epochs(page, _)) => Ok(page),
+            Ok(Cached::Tree(..)) => Err(damaged(&self.store, &path, "it is a page of entries".into())),
+            Err(e) => Err(ArchiveError::clone(&e)),
+        }
+    }
+
+    /// Producers that lie in an object of their own; not cached, for they are read once.
+    pub async fn producers(&self, of: PageOf<'_>, object: &ObjectRef) -> Result<Producers, ArchiveError> {
+        read_object(&self.store, &PRODUCERS, &layout::under(of.root, &object.name), object).await
+    }
+}
+
+/// Reads an immutable object that a version names; nothing is parsed before its size and CRC were checked.
+pub async fn read_object<T: DeserializeOwned>(
+    store: &Store,
+    schema: &Schema,
+    path: &str,
+    expected: &ObjectRef,
+) -> Result<T, ArchiveError> {
+    let object = match store.get(path).await {
+        Ok(object) => object,
+        Err(e) if e.is_not_found() => {
+            let named_by = "a version that is not older than the object's removal".to_owned();
+            return Err(ArchiveError::Missing { path: store.url_of(path), named_by });
+        }
+        Err(e) => return Err(e.into()),
+    };
+    check_bytes(&object, expected).map_err(|reason| damaged(store, path, reason))?;
+    let opened = envelope::decode(schema, &object).map_err(|e| damaged(store, path, e.to_string()))?;
+    opened.parse().map_err(|e| damaged(store, path, e.to_string()))
+}
+
+fn check_bytes(object: &Bytes, expected: &ObjectRef) -> Result<(), String> {
+    let crc = format!("{:08x}", crc32c::crc32c(object));
+    match (object.len() as u64, crc.as_str()) == (expected.bytes, expected.crc32c.as_str()) {
+        true => Ok(()),
+        false => Err(format!(
+            "it has {} bytes with CRC-32C {crc}; what names it says {} bytes, {}",
+            object.len(),
+            expected.bytes,
+            expected.crc32c
+        )),
+    }
+}
+
+fn check_epoch_page(epochs: &[EpochStart], page: &EpochPageRef) -> Result<(), String> {
+    let rise = epochs.is_sorted_by(|a, b| a.epoch() < b.epoch() && a.first_offset() < b.first_offset());
+    let ends = (epochs.first(), epochs.last()) == (Some(&page.first), Some(&page.last));
+    match rise && ends && epochs.len() as u64 == page.count {
+        true => Ok(()),
+        false => Err("its epochs are not those that its reference says".into()),
+    }
+}
+
+fn whose(store: &Store, path: &str, of: PageOf<'_>, found: (Uuid, i32)) -> Result<(), ArchiveError> {
+    match found == (of.topic_id, of.partition) {
+        true => Ok(()),
+        false => Err(damaged(store, path, format!("it is of topic id {}, partition {}", found.0, found.1))),
+    }
+}
+
+fn damaged(store: &Store, path: &str, reason: String) -> ArchiveError {
+    ArchiveError::Damaged { path: store.url_of(path), reason }
 }

@@ -1,1 +1,238 @@
 //! A change on a head gives the next version; pure.
+use super::change::{Change, Replace, Seal};
+use super::lookup;
+use super::model::{
+    EPOCH_PAGE_ITEMS, EPOCHS, EPOCHS_MAX, Entry, EpochPage, EpochPageRef, EpochStart, GapReason, Manifest, PAGE_ITEMS,
+    PRODUCERS, PRODUCERS_INLINE_BYTES, ProducersAt, RESERVE, RemovedObject, Sums,
+};
+use super::producers::Producers;
+use super::tree::{self, Draft, Hindrance, Loaded, Need, NewObject};
+use crate::archive::layout::Names;
+use crate::base::Limits;
+
+/// What a change comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Planned {
+    /// A version, and the objects that have to be there before it.
+    Next(Box<Manifest>, Vec<NewObject>),
+    /// It was applied before.
+    Already,
+}
+
+/// What planning takes from its surroundings.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Pages at hand.
+    pub loaded: &'a Loaded,
+    /// Gives fresh names.
+    pub names: &'a Names,
+    /// ms since 1970.
+    pub now_ms: i64,
+}
+
+type Plan<T = ()> = Result<T, Hindrance>;
+
+fn unfit<T>(reason: String) -> Plan<T> {
+    Err(Hindrance::Unfit(reason))
+}
+
+/// Applies `change` to `head`.
+pub fn plan(head: &Manifest, change: &Change, context: Context<'_>) -> Plan<Planned> {
+    let Context { loaded, names, now_ms } = context;
+    if applied(head, change, loaded)? {
+        return Ok(Planned::Already);
+    }
+    let mut next = head.clone();
+    let (topic_id, partition) = (head.topic_id, head.partition);
+    let mut draft = Draft { topic_id, partition, names, loaded, now_ms, made: Vec::new(), removed: Vec::new() };
+    match change {
+        Change::Seal(change) => seal(&mut next, change, &mut draft)?,
+        Change::Reserve { to } => next.reserved = *to,
+        Change::LogStart { to } => log_start(&mut next, *to, &mut draft)?,
+        Change::Replace(change) => replace(&mut next, change, &mut draft)?,
+        Change::WalLost { next: end } if *end != head.next => {
+            return unfit(format!("the sealed range ends at {}, not at {end}", head.next));
+        }
+        Change::WalLost { .. } => wal_lost(&mut next, &mut draft)?,
+        Change::TakeOver => {}
+        Change::Forget { names } => next.removed.retain(|removed| !names.iter().any(|n| n == removed.what.name())),
+    }
+    next.removed.append(&mut draft.removed);
+    next.written_ms = now_ms;
+    Ok(Planned::Next(Box::new(next), draft.made))
+}
+
+/// Whether the head says already what the change wants; an error where it can never say it.
+fn applied(head: &Manifest, change: &Change, loaded: &Loaded) -> Plan<bool> {
+    Ok(match change {
+        Change::Seal(seal) if head.next > seal.first => {
+            if head.next < seal.next || !all_known(head, &seal.entries, loaded)? {
+                return unfit(format!("offsets from {} are sealed already, up to {}", seal.first, head.next));
+            }
+            true
+        }
+        Change::Seal(_) | Change::TakeOver => false,
+        Change::Reserve { to } => *to <= head.reserved,
+        Change::LogStart { to } => *to <= head.log_start,
+        Change::Replace(replace) => {
+            let names = |entries: &[Entry]| entries.iter().any(|entry| entry.segment().is_some());
+            names(&replace.outputs) && all_known(head, &replace.outputs, loaded)?
+        }
+        Change::WalLost { next } => *next < head.next,
+        Change::Forget { names } => !head.removed.iter().any(|r| names.iter().any(|n| n == r.what.name())),
+    })
+}
+
+/// Whether each of these segments is live, or was and is removed.
+fn all_known(head: &Manifest, entries: &[Entry], loaded: &Loaded) -> Result<bool, Need> {
+    for entry in entries {
+        let Some(segment) = entry.segment() else { continue };
+        let live = lookup::find(head, loaded, entry.first())?;
+        let is_live = live.as_ref().and_then(Entry::segment).is_some_and(|live| live.name == segment.name);
+        if !is_live && !head.removed.iter().any(|removed| removed.what.name() == segment.name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn seal(next: &mut Manifest, seal: &Seal, draft: &mut Draft<'_>) -> Plan {
+    if seal.first != next.next {
+        return unfit(format!("the seal begins at {}, the sealed range ends at {}", seal.first, next.next));
+    }
+    covers(&seal.entries, seal.first, seal.next)?;
+    if seal.log_end < seal.next {
+        return unfit(format!("the log ends at {}, before the seal's end {}", seal.log_end, seal.next));
+    }
+    seal.entries.iter().for_each(|entry| tree::append(next, entry.clone()));
+    next.next = seal.next;
+    next.reserved = next.reserved.max(seal.log_end.saturating_add(RESERVE));
+    let known = |next: &Manifest| {
+        next.epochs.last().copied().or_else(|| next.epoch_pages.last().map(|page| page.last)).map(EpochStart::epoch)
+    };
+    for start in &seal.epochs {
+        if known(next).is_none_or(|known| start.epoch() > known) {
+            next.epochs.push(*start);
+        }
+    }
+    producers(next, seal.producers.clone(), draft);
+    tree::cut(next, draft)?;
+    tree::fold(next, draft);
+    fold_epochs(next, draft)?;
+    Ok(())
+}
+
+/// Whether `entries` are contiguous from `first` to `next`.
+fn covers(entries: &[Entry], first: i64, next: i64) -> Plan {
+    let end = entries.iter().try_fold(first, |at, entry| (entry.first() == at).then(|| entry.next()));
+    match end == Some(next) && first < next {
+        true => Ok(()),
+        false => unfit(format!("its entries do not cover offsets {first}..{next} without a hole")),
+    }
+}
+
+fn log_start(next: &mut Manifest, to: i64, draft: &mut Draft<'_>) -> Plan {
+    next.log_start = to;
+    tree::cut(next, draft)?;
+    next.cleaned.retain(|clean| clean.0 > to);
+    // The newest epoch at or below log start stays: it holds the first record.
+    let inline = next.epochs.partition_point(|start| start.first_offset() <= to);
+    if inline > 0 {
+        let pages = std::mem::take(&mut next.epoch_pages);
+        pages.into_iter().for_each(|page| draft.remove(RemovedObject::Object { name: page.object.name }));
+        next.epochs.drain(..inline - 1);
+    } else {
+        let pages = next.epoch_pages.partition_point(|page| page.first.first_offset() <= to);
+        let dead: Vec<EpochPageRef> = next.epoch_pages.drain(..pages.saturating_sub(1)).collect();
+        dead.into_iter().for_each(|page| draft.remove(RemovedObject::Object { name: page.object.name }));
+    }
+    Ok(())
+}
+
+fn replace(next: &mut Manifest, change: &Replace, draft: &mut Draft<'_>) -> Plan {
+    covers(&change.outputs, change.first, change.next)?;
+    let inputs = tree::splice(next, change.first, change.next, change.outputs.clone(), draft)?;
+    let live: Vec<&str> = inputs.iter().filter_map(Entry::segment).map(|segment| segment.name.as_str()).collect();
+    if live != change.inputs {
+        return unfit(format!("the segments in {}..{} are no longer those it was planned on", change.first, change.next));
+    }
+    let total = |entries: &[Entry]| entries.iter().map(Sums::of).reduce(Sums::and).map(|sums| (sums.records, sums.hash));
+    let (before, after) = (total(&inputs).unwrap_or_default(), total(&change.outputs).unwrap_or_default());
+    let hash = [after.1, change.dropped.hash].into_iter().sum();
+    if before != (after.0 + change.dropped.records, hash) {
+        return unfit(format!(
+            "counts and hashes do not add up: inputs {} records {}, outputs {} and {} dropped, together {hash}",
+            before.0, before.1, after.0, change.dropped.records
+        ));
+    }
+    inputs.iter().for_each(|entry| draft.remove_entry(entry));
+    next.cleaned.extend(change.cleaned);
+    tree::fold(next, draft);
+    Ok(())
+}
+
+fn wal_lost(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
+    let reserved = next.reserved;
+    let before = match &next.producers {
+        ProducersAt::Inline(producers) => producers.clone(),
+        ProducersAt::Object(_) => {
+            let loaded = draft.loaded.producers.as_ref().ok_or(Hindrance::Need(Need::Producers))?;
+            Producers::clone(loaded)
+        }
+    };
+    if next.next < reserved {
+        tree::append(next, Entry::gap(next.next, reserved, GapReason::WalLost));
+        next.next = reserved;
+    }
+    next.reserved = reserved.saturating_add(RESERVE);
+    producers(next, before.after_loss(reserved), draft);
+    tree::cut(next, draft)?;
+    tree::fold(next, draft);
+    Ok(())
+}
+
+/// Puts the producers into the version, or into an object if they are too many; the same object again if it says the same.
+fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_>) {
+    producers.forget_beyond(Limits::PRODUCERS_PER_PARTITION_MAX);
+    let bytes = serde_json::to_vec(&producers).expect("plain data with text keys is JSON").len();
+    let now = if bytes <= PRODUCERS_INLINE_BYTES {
+        ProducersAt::Inline(producers)
+    } else {
+        let name = draft.names.producers(next.next);
+        let object = draft.object(&PRODUCERS, name, &producers);
+        match &next.producers {
+            ProducersAt::Object(old) if (&old.crc32c, old.bytes) == (&object.crc32c, object.bytes) => {
+                draft.made.pop();
+                return;
+            }
+            _ => ProducersAt::Object(object),
+        }
+    };
+    if let ProducersAt::Object(old) = std::mem::replace(&mut next.producers, now) {
+        draft.remove(RemovedObject::Object { name: old.name });
+    }
+}
+
+/// Moves old epochs to the last page of epochs, or to a new one when that is full.
+fn fold_epochs(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
+    if next.epochs.len() <= EPOCHS_MAX {
+        return Ok(());
+    }
+    let mut epochs = Vec::new();
+    if let Some(last) = next.epoch_pages.last().filter(|last| last.count < EPOCH_PAGE_ITEMS as u64).cloned() {
+        epochs.extend_from_slice(&draft.loaded.epoch_page(&last)?.epochs);
+        draft.remove(RemovedObject::Object { name: last.object.name });
+        next.epoch_pages.pop();
+    }
+    epochs.extend(next.epochs.drain(..PAGE_ITEMS));
+    let (first, last) = (epochs[0], epochs[epochs.len() - 1]);
+    let count = epochs.len() as u64;
+    let name = draft.names.epochs(first.epoch());
+    let page = EpochPage { topic_id: next.topic_id, partition: next.partition, epochs };
+    let object = draft.object(&EPOCHS, name, &page);
+    next.epoch_pages.push(EpochPageRef { object, first, last, count });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,16 @@ impl Producers {
         producers.iter_mut().for_each(|producer| producer.open_from = -1);
         Self { producers, aborted: Vec::new(), lost_until: Some(reserved) }
     }
+
+    /// Keeps `count` producers: those that are silent for longest go first, one with an open transaction last.
+    pub fn forget_beyond(&mut self, count: usize) {
+        if self.producers.len() <= count {
+            return;
+        }
+        self.producers.sort_by_key(|producer| (producer.open_from < 0, std::cmp::Reverse(producer.last_timestamp)));
+        self.producers.truncate(count);
+        self.producers.sort_by_key(|producer| producer.id);
+    }
 }
 
 impl From<(i32, i32, i64, i64, i64)> for ProducerBatch {

@@ -1,32 +1,36 @@
 //! A snapshot of one manifest version, with its pages at hand: what readers, retention and the collector ask.
 use std::sync::Arc;
 
-use super::model::{Entry, EpochStart, Manifest, SegmentEntry};
-use crate::archive::Bucket;
+use super::lookup;
+use super::model::{Entry, EpochStart, Manifest, ProducersAt, SegmentEntry};
+use super::pages::PageOf;
+use super::producers::Producers;
+use super::tree::{Loaded, Need};
 use crate::archive::error::ArchiveError;
+use crate::archive::{Bucket, layout};
 
 /// A version of a partition's manifest; cheap to clone. Pages are read when they are needed, through a bounded cache. If
 /// an object that it names is missing, the version is old: take a newer view and ask once more.
 #[derive(Clone, Debug)]
 pub struct View {
-    bucket: Bucket,
-    root: Arc<str>,
-    number: u64,
-    epoch: u32,
-    manifest: Arc<Manifest>,
+    pub(super) bucket: Bucket,
+    pub(super) root: Arc<str>,
+    pub(super) number: u64,
+    pub(super) epoch: u32,
+    pub(super) manifest: Arc<Manifest>,
 }
 
 /// The greatest timestamp of the sealed range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaxTimestamp {
-    /// Timestamp (ms) and the first offset that has it, over all segments that lie wholly at or above log start.
+    /// Timestamp (ms) and the first offset at or above log start that has it, over what needs no look into a segment.
     pub known: Option<(i64, i64)>,
-    /// A segment that log start cuts, if its records at or above log start may have a timestamp that is as great: its
-    /// slices have to be looked at.
+    /// A segment that log start cuts, if its records at or above log start may have a timestamp that is as great as the
+    /// known one: its slices have to be looked at.
     pub cut: Option<SegmentEntry>,
 }
 
-/// An epoch around the one that was asked for.
+/// The epochs around the one that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochEnd {
     /// The greatest epoch in the manifest that is not above the one asked for.
@@ -38,7 +42,7 @@ pub struct EpochEnd {
 /// What retention asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// A segment may go when the smaller of its greatest timestamp and its seal time is below.
+    /// A segment may go when the smaller of its greatest timestamp and its seal time (ms) is below.
     pub before_ms: Option<i64>,
     /// The oldest segments may go while what remains has at least this many stored bytes.
     pub keep_bytes: Option<u64>,
@@ -62,44 +66,79 @@ impl View {
 
     /// Path of a segment's object in the store.
     pub fn path_of(&self, segment: &SegmentEntry) -> String {
-        let _ = segment;
-        unimplemented!()
+        layout::under(segment.root.as_deref().unwrap_or(&self.root), &segment.name)
     }
 
     /// The entry that covers `offset`; none below the first and at or above `next`.
     pub async fn find(&self, offset: i64) -> Result<Option<Entry>, ArchiveError> {
-        let _ = offset;
-        unimplemented!()
+        self.ask(|loaded| lookup::find(&self.manifest, loaded, offset)).await
     }
 
     /// Up to `count` entries in order, the first being the one that covers `offset` (or the first of all, if that lies
     /// above).
     pub async fn entries_from(&self, offset: i64, count: usize) -> Result<Vec<Entry>, ArchiveError> {
-        let _ = (offset, count);
-        unimplemented!()
+        self.ask(|loaded| lookup::entries_from(&self.manifest, loaded, offset, count)).await
     }
 
     /// The first segment that ends above `from` and has a timestamp (ms) at or after `timestamp`. If none of its records at
     /// or above `from` has one, ask again from its end.
     pub async fn find_time(&self, timestamp: i64, from: i64) -> Result<Option<SegmentEntry>, ArchiveError> {
-        let _ = (timestamp, from);
-        unimplemented!()
+        self.ask(|loaded| lookup::find_time(&self.manifest, loaded, timestamp, from)).await
     }
 
     /// The greatest timestamp and its first offset.
     pub async fn max_timestamp(&self) -> Result<MaxTimestamp, ArchiveError> {
-        unimplemented!()
+        self.ask(|loaded| lookup::max_timestamp(&self.manifest, loaded)).await
     }
 
     /// The epochs around `epoch`, for OffsetForLeaderEpoch.
     pub async fn epoch_end(&self, epoch: i32) -> Result<EpochEnd, ArchiveError> {
-        let _ = epoch;
-        unimplemented!()
+        self.ask(|loaded| lookup::epoch_end(&self.manifest, loaded, epoch)).await
     }
 
     /// Where log start may move to; none: nowhere. Looks at no more than `limit` entries.
     pub async fn retention(&self, keep: Retention, limit: usize) -> Result<Option<i64>, ArchiveError> {
-        let _ = (keep, limit);
-        unimplemented!()
+        self.ask(|loaded| lookup::retention(&self.manifest, loaded, keep, limit)).await
+    }
+
+    /// Producers as of `next`.
+    pub async fn producers(&self) -> Result<Producers, ArchiveError> {
+        match &self.manifest.producers {
+            ProducersAt::Inline(producers) => Ok(producers.clone()),
+            ProducersAt::Object(object) => self.bucket.pages().producers(self.page_of(), object).await,
+        }
+    }
+
+    /// Asks a pure question, loading what it needs until it is answered. It ends, for each round loads one more page of a
+    /// finite tree.
+    pub(super) async fn ask<T>(&self, question: impl Fn(&Loaded) -> Result<T, Need>) -> Result<T, ArchiveError> {
+        let mut loaded = Loaded::default();
+        loop {
+            match question(&loaded) {
+                Ok(answer) => return Ok(answer),
+                Err(need) => self.load(need, &mut loaded).await?,
+            }
+        }
+    }
+
+    /// Loads one thing that this version names.
+    pub(super) async fn load(&self, need: Need, loaded: &mut Loaded) -> Result<(), ArchiveError> {
+        let pages = self.bucket.pages();
+        match need {
+            Need::Page(page) => {
+                let content = pages.tree(self.page_of(), &page).await?;
+                loaded.pages.insert(page.object.name, content);
+            }
+            Need::Epochs(page) => {
+                let content = pages.epochs(self.page_of(), &page).await?;
+                loaded.epochs.insert(page.object.name, content);
+            }
+            Need::Producers => loaded.producers = Some(Arc::new(self.producers().await?)),
+        }
+        Ok(())
+    }
+
+    fn page_of(&self) -> PageOf<'_> {
+        PageOf { root: &self.root, topic_id: self.manifest.topic_id, partition: self.manifest.partition }
     }
 }
