@@ -4,7 +4,7 @@
 //! esker.json                                     cluster id, created once
 //! owner/<20 digits>.json                         broker lives
 //! state/<20 digits>.json                         groups and transactions as of R
-//! state/page-<version>-<shard>-<random>.json     shards of a large state
+//! state/page-<shard>-<epoch>-<random>.json       shards of a large state
 //! topics/<topic>/topic/<20 digits>.json          per name: live topic id or "deleted", partition count, settings
 //! topics/<topic>/<topic id>/                     the topic's root; names in a manifest are relative to it
 //!   manifest/partition=<p>/<20 digits>.json

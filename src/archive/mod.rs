@@ -31,6 +31,8 @@ pub mod owner;
 pub mod segment;
 pub mod start;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod topics;
 
 pub use bucket::Bucket;

@@ -70,8 +70,8 @@ pub struct Claim {
 /// What the broker's disk holds.
 #[derive(Clone, Debug)]
 pub enum Disk {
-    /// No WAL. `wal_id` is the id that its WAL will get; a broker that remembers it from before its claim may be killed
-    /// between claim and WAL and still goes on.
+    /// No WAL. `wal_id` is the id that its WAL will get. A broker that writes it to its disk before the claim, and keeps it
+    /// there until the WAL is, may be killed in between and still goes on.
     Empty {
         /// Id of the WAL to be.
         wal_id: Uuid,
@@ -202,17 +202,173 @@ pub struct Ownership(Arc<Owned>);
 
 #[derive(Debug)]
 struct Owned {
+    bucket: Bucket,
     chain: Chain,
     head: Head,
     claim: OwnerVersion,
     plan: WalPlan,
-    lost_wal: bool,
+    previous: Option<OwnerVersion>,
+}
+
+/// The owner chain as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct OwnerHead {
+    head: Head,
+    version: OwnerVersion,
+}
+
+/// What a decided claim comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decided {
+    plan: WalPlan,
+    wal_id: Uuid,
+    /// Epoch in which the WAL began; none: the one that is being claimed.
+    born: Option<u32>,
+    after_release: bool,
 }
 
 /// Decides a claim and makes it: the next number of the owner chain. A claim that collides with another is decided anew.
 pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerError> {
-    let _ = (survey, claim);
-    unimplemented!()
+    let bucket = survey.bucket();
+    let chain = chain(bucket);
+    let mut newest = survey.owner().cloned();
+    let disk = look_at_disk(survey, &claim.disk).await?;
+    loop {
+        let decided = decide(claim, &disk, newest.as_ref(), bucket)?;
+        let remembered = newest.as_ref().map(|newest| &newest.head);
+        let epoch = next_epoch(bucket, remembered)?;
+        let version = OwnerVersion {
+            event: Event::Claim,
+            cluster_id: bucket.cluster_id(),
+            broker_id: claim.broker_id,
+            wal_id: decided.wal_id,
+            born: decided.born.unwrap_or(epoch),
+            after_release: decided.after_release,
+            address: claim.address.clone(),
+            at_ms: bucket.clock().now_ms(),
+            unknown: newest.as_ref().map(|newest| newest.version.unknown.clone()).unwrap_or_default(),
+        };
+        match chain.commit(remembered, epoch, &version).await.map_err(ArchiveError::from)? {
+            Outcome::Committed(head) => {
+                let (bucket, plan) = (bucket.clone(), decided.plan);
+                let previous = newest.map(|newest| newest.version);
+                return Ok(Ownership(Arc::new(Owned { bucket, chain, head, claim: version, plan, previous })));
+            }
+            // Somebody claimed at the same moment: whether we still may is decided on what they wrote.
+            Outcome::Lost(_) | Outcome::Fenced { .. } => newest = read(bucket).await?,
+        }
+    }
+}
+
+/// What the bucket says of a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct DiskFacts {
+    /// The WAL holds all that was not sealed under its id: it is no old copy.
+    reaches: bool,
+    /// The start that began this WAL id was finished: the broker served.
+    served: bool,
+    /// What only this WAL holds.
+    unsealed: Vec<Unsealed>,
+}
+
+async fn look_at_disk(survey: &Survey, disk: &Disk) -> Result<DiskFacts, ArchiveError> {
+    Ok(match disk {
+        Disk::Empty { wal_id } => DiskFacts { served: survey.state_wal() == Some(*wal_id), ..DiskFacts::default() },
+        Disk::Wal { wal_id, last_group, ends, may_be_short, .. } => DiskFacts {
+            reaches: *may_be_short || survey.is_reached_by(*wal_id, *last_group, ends),
+            served: survey.state_wal() == Some(*wal_id),
+            unsealed: survey.unsealed(ends).await?,
+        },
+    })
+}
+
+/// Reads the newest version of the owner chain; none before the first claim.
+pub(super) async fn read(bucket: &Bucket) -> Result<Option<OwnerHead>, ArchiveError> {
+    let chain = chain(bucket);
+    let Some(head) = chain.head(None).await? else { return Ok(None) };
+    let version = parse(bucket, &chain, &head)?;
+    Ok(Some(OwnerHead { head, version }))
+}
+
+impl OwnerHead {
+    /// What it says.
+    pub(super) fn version(&self) -> &OwnerVersion {
+        &self.version
+    }
+}
+
+pub(super) fn chain(bucket: &Bucket) -> Chain {
+    Chain::new(bucket.store().clone(), OWNER, layout::OWNER)
+}
+
+fn parse(bucket: &Bucket, chain: &Chain, head: &Head) -> Result<OwnerVersion, ArchiveError> {
+    let damaged =
+        |reason: String| ArchiveError::Damaged { path: bucket.store().url_of(&chain.path_of(head.number)), reason };
+    let version: OwnerVersion = head.parse().map_err(|e| damaged(e.to_string()))?;
+    match version.cluster_id == bucket.cluster_id() {
+        true => Ok(version),
+        false => Err(damaged(format!("it is of cluster {}", version.cluster_id))),
+    }
+}
+
+/// A claim's epoch is its number.
+fn next_epoch(bucket: &Bucket, newest: Option<&Head>) -> Result<u32, ArchiveError> {
+    let number = newest.map_or(0, |newest| newest.number) + 1;
+    // Leader epochs are int32 in Kafka.
+    i32::try_from(number).ok().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| ArchiveError::Damaged {
+        path: bucket.store().url_of(layout::OWNER),
+        reason: format!("number {number} is beyond every epoch that a record can carry"),
+    })
+}
+
+/// Whether a claim may be made, and what becomes of the disk. Pure.
+fn decide(claim: &Claim, disk: &DiskFacts, newest: Option<&OwnerHead>, bucket: &Bucket) -> Result<Decided, OwnerError> {
+    let url = || bucket.store().display();
+    match &claim.disk {
+        Disk::Empty { wal_id } => {
+            match newest.map(|newest| &newest.version).filter(|newest| newest.wal_id == *wal_id) {
+                // Killed between its claim and the first byte of its WAL: it goes on with that claim.
+                Some(newest) if newest.event == Event::Claim && !disk.served => Ok(Decided {
+                    plan: WalPlan::Begin { wal_id: *wal_id },
+                    wal_id: *wal_id,
+                    born: Some(newest.born),
+                    after_release: newest.after_release,
+                }),
+                Some(_) => begin(claim, Uuid::random(bucket.random()), newest, url()),
+                None => begin(claim, *wal_id, newest, url()),
+            }
+        }
+        Disk::Wal { cluster_id, .. } if *cluster_id != bucket.cluster_id() => {
+            Err(OwnerError::OtherBucket { disk: *cluster_id, bucket: bucket.cluster_id(), url: url() })
+        }
+        Disk::Wal { wal_id, born, broker_id, .. } => {
+            let ours = (*wal_id, *broker_id, claim.broker_id);
+            let same = newest.map(|n| &n.version).filter(|n| (n.wal_id, n.broker_id, n.broker_id) == ours);
+            match same {
+                Some(newest) if disk.reaches => Ok(Decided {
+                    plan: WalPlan::Continue,
+                    wal_id: *wal_id,
+                    born: Some(*born),
+                    after_release: newest.after_release,
+                }),
+                _ if !disk.unsealed.is_empty() => {
+                    Err(OwnerError::TakenOver { url: url(), unsealed: disk.unsealed.clone() })
+                }
+                _ => begin(claim, Uuid::random(bucket.random()), newest, url()),
+            }
+        }
+    }
+}
+
+/// A new WAL, which the last owner has to have made way for.
+fn begin(claim: &Claim, wal_id: Uuid, newest: Option<&OwnerHead>, url: String) -> Result<Decided, OwnerError> {
+    let held = newest.filter(|newest| newest.version.event == Event::Claim);
+    match held {
+        Some(owner) if !claim.take_over => {
+            Err(OwnerError::Owned { url, epoch: owner.head.epoch, owner: Box::new(owner.version.clone()) })
+        }
+        _ => Ok(Decided { plan: WalPlan::Begin { wal_id }, wal_id, born: None, after_release: held.is_none() }),
+    }
 }
 
 impl Ownership {
@@ -223,7 +379,12 @@ impl Ownership {
 
     /// The same, as records carry it.
     pub fn leader_epoch(&self) -> i32 {
-        i32::try_from(self.epoch()).unwrap_or(i32::MAX)
+        i32::try_from(self.epoch()).expect("no claim is made beyond i32::MAX")
+    }
+
+    /// A producer id that no other life of a broker gives: the epoch, then the counter.
+    pub fn producer_id(&self, counter: u32) -> i64 {
+        i64::from(self.leader_epoch()) << 32 | i64::from(counter)
     }
 
     /// The claim as it was written: `born` and `wal_id` go into the WAL's header.
@@ -231,24 +392,43 @@ impl Ownership {
         &self.0.claim
     }
 
+    /// What the chain said before: the claim or release of the last owner.
+    pub fn previous(&self) -> Option<&OwnerVersion> {
+        self.0.previous.as_ref()
+    }
+
     /// What to do with the disk.
     pub fn wal(&self) -> WalPlan {
         self.0.plan
     }
 
-    /// Whether the WAL before this one was lost: then every partition gets a gap up to `reserved`.
+    /// Whether the WAL before this one was lost, with what it had not sealed.
     pub fn lost_wal(&self) -> bool {
-        self.0.lost_wal
+        !self.0.claim.after_release
     }
 
     /// Looks at the next number: at least every 10 s. An error means that the store did not answer.
     pub async fn look(&self) -> Result<Look, ArchiveError> {
-        unimplemented!()
+        let Owned { bucket, chain, head, .. } = &*self.0;
+        let Some(next) = chain.get(head.number + 1).await? else { return Ok(Look::Ours) };
+        let by = Box::new(parse(bucket, chain, &next)?);
+        Ok(Look::Foreign { epoch: next.epoch, by })
     }
 
     /// Ends this life with everything sealed: another disk may then go on without a take-over. Nothing may be written to
     /// the bucket afterwards.
     pub async fn release(&self) -> Result<(), CommitError> {
-        unimplemented!()
+        let Owned { bucket, chain, head, claim, .. } = &*self.0;
+        let path = || bucket.store().url_of(chain.prefix());
+        let release = OwnerVersion { event: Event::Release, at_ms: bucket.clock().now_ms(), ..claim.clone() };
+        match chain.commit(Some(head), self.epoch(), &release).await? {
+            Outcome::Committed(_) => Ok(()),
+            Outcome::Lost(other) if other.epoch == self.epoch() => Ok(()), // an earlier attempt that was not decided
+            Outcome::Lost(other) => Err(CommitError::Fenced { path: path(), epoch: Some(other.epoch) }),
+            Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: path(), epoch }),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

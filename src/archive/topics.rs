@@ -2,14 +2,19 @@
 //!
 //! The body of a version (kind `topic`, format 1): `name`, `topic_id` (absent: deleted), `partitions`, `settings`,
 //! `created_ms`, `changed_ms`, and `dead`: the ids of earlier lives whose objects are still being deleted.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ArchiveError, CommitError};
-use super::layout::BadTopicName;
-use super::manifest::PartitionArchive;
+use super::layout::{self, BadTopicName};
+use super::manifest::{PartitionArchive, Place};
+use super::{Bucket, Ownership};
 use crate::base::Uuid;
+use crate::store::chain::{Chain, Head, Outcome};
 use crate::store::envelope::{Schema, Unknown};
 
 const TOPIC: Schema = Schema { kind: "topic", format: 1, features: &[] };
@@ -91,20 +96,162 @@ pub enum TopicError {
     Commit(#[from] CommitError),
 }
 
-/// The topics of an owned bucket; cheap to clone. One change of a name at a time.
+/// Chains that are read or written at once.
+pub(super) const AT_ONCE: usize = 64;
+/// Times that a version is made anew because an earlier attempt of ours came first.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// A topic's chain as it was read.
 #[derive(Clone, Debug)]
-pub struct Topics {}
+pub(super) struct TopicHead {
+    head: Head,
+    version: TopicVersion,
+}
+
+/// The topics of an owned bucket; cheap to clone. One change at a time.
+///
+/// If a commit is not decided because the store went away, the same call made again finishes it.
+#[derive(Clone, Debug)]
+pub struct Topics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bucket: Bucket,
+    ownership: Ownership,
+    slots: Mutex<BTreeMap<String, Slot>>,
+    /// Ids whose objects are being made, and that no version names yet.
+    being_made: Mutex<BTreeSet<Uuid>>,
+    changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// None: no version of this name was ever committed, as far as is known.
+    newest: Option<TopicHead>,
+    /// A commit of this version was not decided.
+    undecided: Option<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    version: TopicVersion,
+    made: Vec<PartitionArchive>,
+}
+
+/// The live topic of a version.
+fn live(version: &TopicVersion) -> Option<Topic> {
+    Some(Topic {
+        name: version.name.clone(),
+        id: version.topic_id?,
+        partitions: version.partitions,
+        settings: version.settings.clone(),
+        created_ms: version.created_ms,
+    })
+}
+
+fn chain(bucket: &Bucket, topic: &str) -> Chain {
+    Chain::new(bucket.store().clone(), TOPIC, layout::topic_chain(topic))
+}
+
+/// The newest version of a name; none if it never had one.
+async fn read(bucket: &Bucket, topic: &str) -> Result<Option<TopicHead>, ArchiveError> {
+    let chain = chain(bucket, topic);
+    let Some(head) = chain.head(None).await? else { return Ok(None) };
+    let damaged =
+        |reason: String| ArchiveError::Damaged { path: bucket.store().url_of(&chain.path_of(head.number)), reason };
+    let version: TopicVersion = head.parse().map_err(|e| damaged(e.to_string()))?;
+    if version.name != topic {
+        return Err(damaged(format!("it is of topic '{}'", version.name)));
+    }
+    if version.topic_id.is_some() && version.partitions < 1 {
+        return Err(damaged(format!("it has {} partitions", version.partitions)));
+    }
+    Ok(Some(TopicHead { head: Head { body: Bytes::new(), ..head }, version }))
+}
+
+/// Every name that has a chain.
+pub(super) async fn read_heads(bucket: &Bucket) -> Result<BTreeMap<String, TopicHead>, ArchiveError> {
+    let names = bucket.store().list_dirs(layout::TOPICS).await?;
+    let heads = stream::iter(names)
+        .map(|name| async move { read(bucket, &name).await.map(|head| head.map(|head| (name, head))) })
+        .buffer_unordered(AT_ONCE);
+    heads.try_filter_map(|head| async { Ok(head) }).try_collect().await
+}
+
+/// Live topics of a bucket, read with no broker, ascending by name.
+pub async fn read_all(bucket: &Bucket) -> Result<Vec<Topic>, ArchiveError> {
+    Ok(read_heads(bucket).await?.values().filter_map(TopicHead::live).collect())
+}
+
+impl TopicHead {
+    /// The live topic, if there is one.
+    pub(super) fn live(&self) -> Option<Topic> {
+        live(&self.version)
+    }
+
+    /// What the version says.
+    pub(super) fn version(&self) -> &TopicVersion {
+        &self.version
+    }
+}
 
 impl Topics {
+    /// Over heads that were read; those below `born` get a version of this epoch.
+    pub(super) async fn adopt(
+        bucket: &Bucket,
+        ownership: &Ownership,
+        heads: BTreeMap<String, TopicHead>,
+    ) -> Result<Self, CommitError> {
+        let slot = |(name, head)| (name, Slot { newest: Some(head), undecided: None });
+        let topics = Self(Arc::new(Inner {
+            bucket: bucket.clone(),
+            ownership: ownership.clone(),
+            slots: Mutex::new(heads.into_iter().map(slot).collect()),
+            being_made: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        }));
+        let born = ownership.claim().born;
+        let old: Vec<String> = {
+            let slots = topics.slots();
+            let is_old = |slot: &Slot| slot.newest.as_ref().is_some_and(|newest| newest.head.epoch < born);
+            slots.iter().filter(|(_, slot)| is_old(slot)).map(|(name, _)| name.clone()).collect()
+        };
+        let change = |version: Option<&TopicVersion>| Ok(version.cloned());
+        stream::iter(&old)
+            .map(|name| topics.commit(name, &change, &[]))
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(|_| async { Ok(()) })
+            .await
+            .map_err(|e| match e {
+                TopicError::Commit(e) => e,
+                other => unexpected(bucket, &other),
+            })?;
+        Ok(topics)
+    }
+
     /// Live topics, ascending by name.
     pub fn list(&self) -> Vec<Topic> {
-        unimplemented!()
+        self.slots().values().filter_map(|slot| slot.newest.as_ref()?.live()).collect()
     }
 
     /// A live topic.
     pub fn get(&self, name: &str) -> Option<Topic> {
-        let _ = name;
-        unimplemented!()
+        self.slots().get(name)?.newest.as_ref()?.live()
+    }
+
+    /// Versions of all names, for the collector.
+    pub(super) fn versions(&self) -> Vec<TopicVersion> {
+        self.slots().values().filter_map(|slot| Some(slot.newest.as_ref()?.version.clone())).collect()
+    }
+
+    /// Whether objects of this id are being made.
+    pub(super) fn is_being_made(&self, id: Uuid) -> bool {
+        self.0.being_made.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// The chain of a name, for the collector.
+    pub(super) fn chain_of(&self, name: &str) -> Chain {
+        chain(&self.0.bucket, name)
     }
 
     /// Creates a topic: version 1 of every partition's manifest first, then the version that names the new id.
@@ -114,31 +261,234 @@ impl Topics {
         partitions: i32,
         settings: BTreeMap<String, String>,
     ) -> Result<(Topic, Vec<PartitionArchive>), TopicError> {
-        let _ = (name, partitions, settings);
-        unimplemented!()
+        layout::check_topic_name(name)?;
+        let _changing = self.0.changing.lock().await;
+        if let Some(finished) = self.finish(name).await? {
+            return Ok(finished);
+        }
+        if self.get(name).is_some() {
+            return Err(TopicError::Exists(name.to_owned()));
+        }
+        if partitions < 1 {
+            return Err(TopicError::Partitions { topic: name.to_owned(), now: 0, asked: partitions });
+        }
+        let topic_id = Uuid::random(self.0.bucket.random());
+        let _mark = BeingMade::new(&self.0.being_made, topic_id);
+        let made = self.make_partitions(name, topic_id, 0..partitions).await?;
+        let now_ms = self.0.bucket.clock().now_ms();
+        let change = |old: Option<&TopicVersion>| match old.filter(|old| old.topic_id.is_some()) {
+            Some(_) => Err(TopicError::Exists(name.to_owned())),
+            None => Ok(Some(TopicVersion {
+                name: name.to_owned(),
+                topic_id: Some(topic_id),
+                partitions,
+                settings: settings.clone(),
+                created_ms: now_ms,
+                changed_ms: now_ms,
+                dead: old.map(|old| old.dead.clone()).unwrap_or_default(),
+                unknown: old.map(|old| old.unknown.clone()).unwrap_or_default(),
+            })),
+        };
+        let version = self.commit(name, &change, &made).await?;
+        live(&version).map(|topic| (topic, made)).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
     /// Adds partitions up to `total`; returns the new ones.
     pub async fn add_partitions(&self, name: &str, total: i32) -> Result<(Topic, Vec<PartitionArchive>), TopicError> {
-        let _ = (name, total);
-        unimplemented!()
+        let _changing = self.0.changing.lock().await;
+        if let Some(finished) = self.finish(name).await? {
+            return Ok(finished);
+        }
+        let topic = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+        if total <= topic.partitions {
+            return Err(TopicError::Partitions { topic: topic.name, now: topic.partitions, asked: total });
+        }
+        let made = self.make_partitions(name, topic.id, topic.partitions..total).await?;
+        let change = |old: Option<&TopicVersion>| {
+            let mut version = still_live(old, &topic)?;
+            version.partitions = total;
+            Ok(Some(version))
+        };
+        let version = self.commit(name, &change, &made).await?;
+        live(&version).map(|topic| (topic, made)).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
     /// Replaces a topic's settings by what `change` makes of them; nothing is written where it changes nothing.
-    pub async fn alter(&self, name: &str, change: impl Fn(&mut BTreeMap<String, String>)) -> Result<Topic, TopicError> {
-        let _ = (name, change);
-        unimplemented!()
+    pub async fn alter(
+        &self,
+        name: &str,
+        change: impl Fn(&mut BTreeMap<String, String>) + Send + Sync,
+    ) -> Result<Topic, TopicError> {
+        let _changing = self.0.changing.lock().await;
+        let topic = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+        let change = |old: Option<&TopicVersion>| {
+            let old = still_live(old, &topic)?;
+            let mut version = old.clone();
+            change(&mut version.settings);
+            Ok((version != old).then_some(version))
+        };
+        let version = self.commit(name, &change, &[]).await?;
+        live(&version).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
     /// Deletes a topic. Its objects go later, when the collector comes by.
     pub async fn delete(&self, name: &str) -> Result<Topic, TopicError> {
-        let _ = name;
-        unimplemented!()
+        let _changing = self.0.changing.lock().await;
+        let topic = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+        let deleted_ms = self.0.bucket.clock().now_ms();
+        let change = |old: Option<&TopicVersion>| {
+            if old.is_some_and(|old| old.dead.iter().any(|dead| dead.topic_id == topic.id)) {
+                return Ok(None);
+            }
+            let mut version = still_live(old, &topic)?;
+            version.topic_id = None;
+            version.partitions = 0;
+            version.settings.clear();
+            version.dead.push(DeadTopic { topic_id: topic.id, deleted_ms, empty_since_ms: None });
+            Ok(Some(version))
+        };
+        self.commit(name, &change, &[]).await?;
+        Ok(topic)
+    }
+
+    /// Notes when the objects of a dead id were found gone (`Some`) or still there (`None`), or that it can be forgotten.
+    pub(super) async fn note_dead(&self, name: &str, id: Uuid, note: DeadNote) -> Result<(), CommitError> {
+        let _changing = self.0.changing.lock().await;
+        let change = |old: Option<&TopicVersion>| {
+            let Some(old) = old else { return Ok(None) };
+            let mut version = old.clone();
+            match note {
+                DeadNote::Forget => version.dead.retain(|dead| dead.topic_id != id),
+                DeadNote::EmptySince(since) => {
+                    version.dead.iter_mut().filter(|d| d.topic_id == id).for_each(|d| d.empty_since_ms = since);
+                }
+            }
+            Ok((version != *old).then_some(version))
+        };
+        match self.commit(name, &change, &[]).await {
+            Ok(_) => Ok(()),
+            Err(TopicError::Commit(e)) => Err(e),
+            Err(other) => Err(unexpected(&self.0.bucket, &other)),
+        }
+    }
+
+    async fn make_partitions(
+        &self,
+        name: &str,
+        topic_id: Uuid,
+        numbers: std::ops::Range<i32>,
+    ) -> Result<Vec<PartitionArchive>, CommitError> {
+        stream::iter(numbers)
+            .map(|number| {
+                PartitionArchive::create(Place::new(&self.0.bucket, name, topic_id, number), &self.0.ownership)
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// If a commit of this name was not decided: reads how it ended. Done: what it would have returned.
+    async fn finish(&self, name: &str) -> Result<Option<(Topic, Vec<PartitionArchive>)>, CommitError> {
+        let Some(attempt) = self.slots().get(name).and_then(|slot| slot.undecided.clone()) else { return Ok(None) };
+        self.reread(name).await?;
+        let now = self
+            .get(name)
+            .filter(|now| (Some(now.id), now.partitions) == (attempt.version.topic_id, attempt.version.partitions));
+        Ok(now.filter(|_| !attempt.made.is_empty()).map(|now| (now, attempt.made)))
+    }
+
+    async fn reread(&self, name: &str) -> Result<(), CommitError> {
+        let newest = read(&self.0.bucket, name).await?;
+        let epoch = self.0.ownership.epoch();
+        if let Some(other) = newest.as_ref().filter(|newest| newest.head.epoch > epoch) {
+            return Err(CommitError::Fenced { path: self.url(name), epoch: Some(other.head.epoch) });
+        }
+        self.slots().insert(name.to_owned(), Slot { newest, undecided: None });
+        Ok(())
+    }
+
+    /// Makes the next version of a name; `change` says it, or that there is nothing to say.
+    async fn commit(
+        &self,
+        name: &str,
+        change: &(dyn Fn(Option<&TopicVersion>) -> Result<Option<TopicVersion>, TopicError> + Sync),
+        made: &[PartitionArchive],
+    ) -> Result<TopicVersion, TopicError> {
+        let epoch = self.0.ownership.epoch();
+        for _ in 0..ATTEMPTS_MAX {
+            if self.slots().get(name).is_some_and(|slot| slot.undecided.is_some()) {
+                self.reread(name).await?;
+            }
+            let newest = self.slots().get(name).and_then(|slot| slot.newest.clone());
+            let old = newest.as_ref().map(|newest| &newest.version);
+            let Some(mut version) = change(old)? else {
+                return old.cloned().ok_or_else(|| TopicError::Unknown(name.to_owned()));
+            };
+            version.changed_ms = self.0.bucket.clock().now_ms();
+            let attempt = Attempt { version: version.clone(), made: made.to_vec() };
+            let on = newest.as_ref().map(|newest| newest.head.clone());
+            self.slots().insert(name.to_owned(), Slot { newest, undecided: Some(attempt) });
+            let outcome = chain(&self.0.bucket, name).commit(on.as_ref(), epoch, &version).await;
+            match outcome.map_err(CommitError::from)? {
+                Outcome::Committed(head) => {
+                    let head = Head { body: Bytes::new(), ..head };
+                    let newest = Some(TopicHead { head, version: version.clone() });
+                    self.slots().insert(name.to_owned(), Slot { newest, undecided: None });
+                    return Ok(version);
+                }
+                Outcome::Lost(_) => {}
+                Outcome::Fenced { epoch } => {
+                    return Err(CommitError::Fenced { path: self.url(name), epoch }.into());
+                }
+            }
+        }
+        let reason = format!("{ATTEMPTS_MAX} attempts lost against others");
+        Err(CommitError::Cancelled { path: self.url(name), reason }.into())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn url(&self, name: &str) -> String {
+        self.0.bucket.store().url_of(&layout::topic_chain(name))
     }
 }
 
-/// Live topics of a bucket, read with no broker, ascending by name.
-pub async fn read_all(bucket: &super::Bucket) -> Result<Vec<Topic>, ArchiveError> {
-    let _ = bucket;
-    unimplemented!()
+/// What the collector notes of a dead topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeadNote {
+    /// Listings were empty since then; none: they were not.
+    EmptySince(Option<i64>),
+    /// They were empty for long enough.
+    Forget,
 }
+
+/// A version to change, if the topic is still the one that the change was made for.
+fn still_live(old: Option<&TopicVersion>, topic: &Topic) -> Result<TopicVersion, TopicError> {
+    old.filter(|old| old.topic_id == Some(topic.id)).cloned().ok_or_else(|| TopicError::Unknown(topic.name.clone()))
+}
+
+fn unexpected(bucket: &Bucket, error: &TopicError) -> CommitError {
+    let path = bucket.store().url_of(layout::TOPICS);
+    CommitError::Cancelled { path, reason: error.to_string() }
+}
+
+/// Marks an id as being made, until it is dropped.
+struct BeingMade<'a>(&'a Mutex<BTreeSet<Uuid>>, Uuid);
+
+impl<'a> BeingMade<'a> {
+    fn new(all: &'a Mutex<BTreeSet<Uuid>>, id: Uuid) -> Self {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Self(all, id)
+    }
+}
+
+impl Drop for BeingMade<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,9 @@ pub fn check_page(page: &Page, reference: &PageRef) -> Check {
         }
         PageItems::Pages(pages) => {
             let fit = pages.iter().all(|child| child.level + 1 == page.level);
-            ensure(fit, Invariant::Bounded, || format!("a page of level {} holds others of a wrong level", page.level))?;
+            ensure(fit, Invariant::Bounded, || {
+                format!("a page of level {} holds others of a wrong level", page.level)
+            })?;
             adjacent(pages.iter().map(|page| (page.sums.first, page.sums.next)))
         }
     };

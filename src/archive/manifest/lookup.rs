@@ -112,8 +112,9 @@ struct Max {
 
 impl Max {
     fn pages(&mut self, pages: &[PageRef], loaded: &Loaded) -> Result<(), Need> {
-        for page in pages.iter().filter(|page| page.sums.next > self.log_start) {
-            if page.sums.first >= self.log_start {
+        let log_start = self.log_start;
+        for page in pages.iter().filter(|page| page.sums.next > log_start) {
+            if page.sums.first >= log_start {
                 self.whole(&page.sums);
                 continue;
             }
@@ -126,8 +127,9 @@ impl Max {
     }
 
     fn entries(&mut self, entries: &[Entry]) {
-        for entry in entries.iter().filter(|entry| entry.next() > self.log_start) {
-            if entry.first() >= self.log_start {
+        let log_start = self.log_start;
+        for entry in entries.iter().filter(|entry| entry.next() > log_start) {
+            if entry.first() >= log_start {
                 self.whole(&Sums::of(entry));
             } else if let Some(segment) = entry.segment().filter(|segment| segment.meta.max_timestamp.is_some()) {
                 self.cut = Some(segment.clone());

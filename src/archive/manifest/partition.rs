@@ -1,16 +1,124 @@
 //! A partition's manifest chain: its one writer, and a reader with no broker.
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Change, Manifest, Producers, View};
+use bytes::Bytes;
+
+use super::invariants;
+use super::model::{MANIFEST, Manifest};
+use super::plan::{Context, Planned, plan};
+use super::producers::Producers;
+use super::tree::{Hindrance, Loaded, NewObject};
+use super::{Change, View};
 use crate::archive::error::{ArchiveError, CommitError};
+use crate::archive::layout::{self, Names};
 use crate::archive::{Bucket, Ownership};
 use crate::base::Uuid;
+use crate::store::chain::{Chain, Head, Outcome};
+
+/// Times that a change is planned anew because somebody of the same epoch (an earlier attempt of ours) came first.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// Where a partition's chain lies.
+#[derive(Clone, Debug)]
+pub(in crate::archive) struct Place {
+    bucket: Bucket,
+    topic: Arc<str>,
+    topic_id: Uuid,
+    partition: i32,
+    root: Arc<str>,
+}
+
+impl Place {
+    pub(in crate::archive) fn new(bucket: &Bucket, topic: &str, topic_id: Uuid, partition: i32) -> Self {
+        let root = layout::topic_root(topic, topic_id).into();
+        Self { bucket: bucket.clone(), topic: topic.into(), topic_id, partition, root }
+    }
+
+    pub(in crate::archive) fn chain(&self) -> Chain {
+        let prefix = layout::under(&self.root, &layout::manifest_folder(self.partition));
+        Chain::new(self.bucket.store().clone(), MANIFEST, prefix)
+    }
+
+    /// Head and view; an absent chain is damage.
+    pub(in crate::archive) async fn read(&self, remembered: Option<&Head>) -> Result<(Head, View), ArchiveError> {
+        let chain = self.chain();
+        let path = || self.bucket.store().url_of(chain.prefix());
+        let Some(head) = chain.head(remembered).await? else {
+            let named_by = format!("the chain of topic '{}'", self.topic);
+            return Err(ArchiveError::Missing { path: path(), named_by });
+        };
+        let view = self.view(&chain, &head)?;
+        Ok((head, view))
+    }
+
+    /// Head and view, looked for from version `hint` up: that spares a listing.
+    pub(in crate::archive) async fn read_near(&self, hint: Option<u64>) -> Result<(Head, View), ArchiveError> {
+        let near = match hint {
+            Some(number) => self.chain().get(number).await?,
+            None => None,
+        };
+        self.read(near.as_ref()).await
+    }
+
+    /// What a version says, if it is this partition's and breaks no rule.
+    fn view(&self, chain: &Chain, head: &Head) -> Result<View, ArchiveError> {
+        let damaged = |reason: String| {
+            let path = self.bucket.store().url_of(&chain.path_of(head.number));
+            ArchiveError::Damaged { path, reason }
+        };
+        let manifest: Manifest = head.parse().map_err(|e| damaged(e.to_string()))?;
+        if (manifest.topic_id, manifest.partition) != (self.topic_id, self.partition) {
+            return Err(damaged(format!(
+                "it is the manifest of topic id {}, partition {}",
+                manifest.topic_id, manifest.partition
+            )));
+        }
+        invariants::check(&manifest).map_err(|violation| damaged(violation.to_string()))?;
+        Ok(self.view_of(head, manifest))
+    }
+
+    fn view_of(&self, head: &Head, manifest: Manifest) -> View {
+        View {
+            bucket: self.bucket.clone(),
+            root: self.root.clone(),
+            number: head.number,
+            epoch: head.epoch,
+            manifest: Arc::new(manifest),
+        }
+    }
+}
 
 /// The writer of one partition's manifest; cheap to clone, commits one change at a time. It is made by
 /// [`Survey::adopt`](crate::archive::Survey::adopt) and [`Topics::create`](crate::archive::Topics::create) only, once for
 /// each partition.
 #[derive(Clone, Debug)]
-pub struct PartitionArchive {}
+pub struct PartitionArchive(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    place: Place,
+    chain: Chain,
+    epoch: u32,
+    names: Names,
+    view: RwLock<View>,
+    writer: tokio::sync::Mutex<Writer>,
+    in_flight: Arc<Mutex<BTreeSet<String>>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// Without its body, which is in the view.
+    head: Head,
+    /// A commit was not decided: the head has to be read again before anything is planned.
+    undecided: bool,
+}
+
+impl Writer {
+    fn on(head: Head) -> Self {
+        Self { head: Head { body: Bytes::new(), ..head }, undecided: false }
+    }
+}
 
 /// A name for a segment that is being written. While it lives the collector leaves the object alone: drop it after the
 /// commit, or when the upload was given up.
@@ -18,6 +126,7 @@ pub struct PartitionArchive {}
 pub struct InFlight {
     name: String,
     path: String,
+    all: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl InFlight {
@@ -32,72 +141,229 @@ impl InFlight {
     }
 }
 
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
 impl PartitionArchive {
+    /// The writer on a head that was read.
+    pub(in crate::archive) fn over(place: Place, epoch: u32, head: Head, view: View) -> Self {
+        let names = Names::new(place.partition, epoch, place.bucket.random().clone());
+        Self(Arc::new(Inner {
+            chain: place.chain(),
+            epoch,
+            names,
+            view: RwLock::new(view),
+            writer: tokio::sync::Mutex::new(Writer::on(head)),
+            in_flight: Arc::default(),
+            place,
+        }))
+    }
+
+    /// Writes version 1. A chain that is there already and was never touched is adopted: a creation that was cut off.
+    pub(in crate::archive) async fn create(place: Place, ownership: &Ownership) -> Result<Self, CommitError> {
+        let chain = place.chain();
+        let epoch = ownership.epoch();
+        let manifest = Manifest::empty(place.topic_id, place.partition, place.bucket.clock().now_ms());
+        let url = place.bucket.store().url_of(chain.prefix());
+        match chain.commit(None, epoch, &manifest).await? {
+            Outcome::Committed(head) => {
+                let view = place.view_of(&head, manifest);
+                Ok(Self::over(place, epoch, head, view))
+            }
+            Outcome::Lost(_) => {
+                let (head, view) = place.read(None).await?;
+                if !view.manifest.is_untouched() {
+                    let reason = "there is a manifest already, and it is not empty".to_owned();
+                    return Err(CommitError::Cancelled { path: url, reason });
+                }
+                let adopted = Self::over(place, epoch, head, view);
+                adopted.commit(Change::TakeOver).await?;
+                Ok(adopted)
+            }
+            Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: url, epoch }),
+        }
+    }
+
     /// Topic name.
     pub fn topic(&self) -> &str {
-        unimplemented!()
+        &self.0.place.topic
     }
 
     /// The topic's id.
     pub fn topic_id(&self) -> Uuid {
-        unimplemented!()
+        self.0.place.topic_id
     }
 
     /// Partition number.
     pub fn partition(&self) -> i32 {
-        unimplemented!()
+        self.0.place.partition
     }
 
     /// The newest version that was read or committed here.
     pub fn head(&self) -> Arc<Manifest> {
-        unimplemented!()
+        self.view().manifest
     }
 
     /// The same, with its pages.
     pub fn view(&self) -> View {
-        unimplemented!()
+        self.0.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Producers as of the head's `next`.
-    pub async fn producers(&self) -> Result<Arc<Producers>, ArchiveError> {
-        unimplemented!()
+    pub async fn producers(&self) -> Result<Producers, ArchiveError> {
+        self.view().producers().await
     }
 
     /// A name for a segment that begins at `first`; never given before.
     pub fn begin_segment(&self, first: i64) -> InFlight {
-        let _ = first;
-        unimplemented!()
+        let name = self.0.names.segment(first);
+        let path = layout::under(&self.0.place.root, &name);
+        let all = self.0.in_flight.clone();
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        InFlight { name, path, all }
     }
 
-    /// Makes `change` the next version. Planned on the head, checked, and planned anew if somebody of this epoch came
-    /// first. A change that was applied before is a success that writes nothing.
+    /// Names of segments that are being written.
+    pub(in crate::archive) fn in_flight(&self) -> BTreeSet<String> {
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The chain, for the collector.
+    pub(in crate::archive) fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// Makes `change` the next version: planned on the head, checked, and planned anew if an earlier attempt of this epoch
+    /// came first. A change that was applied before is a success that writes nothing.
     pub async fn commit(&self, change: Change) -> Result<Arc<Manifest>, CommitError> {
-        let _ = change;
-        unimplemented!()
+        let mut writer = self.0.writer.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            if writer.undecided {
+                self.reread(&mut writer).await?;
+            }
+            let view = self.view();
+            let Planned::Next(manifest, objects) = self.plan(&view, &change).await? else {
+                return Ok(view.manifest);
+            };
+            invariants::check_next(&view.manifest, view.epoch, &manifest, self.0.epoch)
+                .map_err(|violation| CommitError::Invariant { path: self.url(), violation })?;
+            self.write(objects).await?;
+            writer.undecided = true; // also when this future is dropped while it waits
+            match self.0.chain.commit(Some(&writer.head), self.0.epoch, &*manifest).await? {
+                Outcome::Committed(head) => {
+                    let view = self.0.place.view_of(&head, *manifest);
+                    *writer = Writer::on(head);
+                    return Ok(self.publish(view));
+                }
+                Outcome::Lost(_) => {}
+                Outcome::Fenced { epoch } => return Err(CommitError::Fenced { path: self.url(), epoch }),
+            }
+        }
+        let reason = format!("{ATTEMPTS_MAX} attempts lost against others of the same epoch");
+        Err(CommitError::Cancelled { path: self.url(), reason })
+    }
+
+    /// Gives the chain a version of this epoch if its newest is below `born`: after a lost WAL with a gap up to `reserved`.
+    pub(in crate::archive) async fn adopt(&self, born: u32, lost_wal: bool) -> Result<(), CommitError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view();
+            if view.epoch >= born {
+                return Ok(());
+            }
+            let next = view.manifest.next;
+            let change = if lost_wal { Change::WalLost { next } } else { Change::TakeOver };
+            match self.commit(change).await {
+                // The old owner sealed meanwhile: the gap begins where it ended.
+                Err(CommitError::Cancelled { .. }) => {}
+                Err(e) => return Err(e),
+                Ok(_) => {}
+            }
+        }
+        let reason = "the old owner still writes, faster than it can be fenced".to_owned();
+        Err(CommitError::Cancelled { path: self.url(), reason })
+    }
+
+    async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
+        let (head, view) = self.0.place.read(Some(&writer.head)).await?;
+        if head.epoch > self.0.epoch {
+            return Err(CommitError::Fenced { path: self.url(), epoch: Some(head.epoch) });
+        }
+        *writer = Writer::on(head);
+        self.publish(view);
+        Ok(())
+    }
+
+    async fn plan(&self, view: &View, change: &Change) -> Result<Planned, CommitError> {
+        let mut loaded = Loaded::default();
+        loop {
+            let now_ms = self.0.place.bucket.clock().now_ms();
+            match plan(&view.manifest, change, Context { loaded: &loaded, names: &self.0.names, now_ms }) {
+                Ok(planned) => return Ok(planned),
+                Err(Hindrance::Need(need)) => view.load(need, &mut loaded).await?,
+                Err(Hindrance::Unfit(reason)) => return Err(CommitError::Cancelled { path: self.url(), reason }),
+            }
+        }
+    }
+
+    /// Writes what the version will name. Their names are fresh, so what a failure leaves behind is nobody's.
+    async fn write(&self, objects: Vec<NewObject>) -> Result<(), CommitError> {
+        for object in objects {
+            let mut upload =
+                self.0.place.bucket.store().upload(&layout::under(&self.0.place.root, &object.name)).await?;
+            upload.write(object.bytes).await?;
+            upload.finish().await?;
+        }
+        Ok(())
+    }
+
+    fn publish(&self, view: View) -> Arc<Manifest> {
+        let manifest = view.manifest.clone();
+        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        manifest
+    }
+
+    fn url(&self) -> String {
+        self.0.place.bucket.store().url_of(self.0.chain.prefix())
     }
 }
 
 /// Reads one partition's manifest with no broker and no claim; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PartitionReader {}
+pub struct PartitionReader(Arc<Reader>);
+
+#[derive(Debug)]
+struct Reader {
+    place: Place,
+    newest: RwLock<(Head, View)>,
+}
 
 impl PartitionReader {
     /// Reads the head of a partition that the topic's chain names.
     pub async fn open(bucket: &Bucket, topic: &str, topic_id: Uuid, partition: i32) -> Result<Self, ArchiveError> {
-        let _ = (bucket, topic, topic_id, partition);
-        unimplemented!()
+        let place = Place::new(bucket, topic, topic_id, partition);
+        let newest = RwLock::new(place.read(None).await?);
+        Ok(Self(Arc::new(Reader { place, newest })))
     }
 
     /// The newest version that was read here.
     pub fn view(&self) -> View {
-        unimplemented!()
+        self.0.newest.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     /// Reads the head again.
     pub async fn refresh(&self) -> Result<View, ArchiveError> {
-        unimplemented!()
+        let remembered = self.0.newest.read().unwrap_or_else(PoisonError::into_inner).0.clone();
+        let (head, view) = self.0.place.read(Some(&remembered)).await?;
+        let mut newest = self.0.newest.write().unwrap_or_else(PoisonError::into_inner);
+        if head.number >= newest.0.number {
+            *newest = (head, view);
+        }
+        Ok(newest.1.clone())
     }
 }
 
-#[allow(unused)]
-fn placeholder(_: &Ownership) {}
+#[cfg(test)]
+mod tests;

@@ -154,9 +154,13 @@ fn replace(next: &mut Manifest, change: &Replace, draft: &mut Draft<'_>) -> Plan
     let inputs = tree::splice(next, change.first, change.next, change.outputs.clone(), draft)?;
     let live: Vec<&str> = inputs.iter().filter_map(Entry::segment).map(|segment| segment.name.as_str()).collect();
     if live != change.inputs {
-        return unfit(format!("the segments in {}..{} are no longer those it was planned on", change.first, change.next));
+        return unfit(format!(
+            "the segments in {}..{} are no longer those it was planned on",
+            change.first, change.next
+        ));
     }
-    let total = |entries: &[Entry]| entries.iter().map(Sums::of).reduce(Sums::and).map(|sums| (sums.records, sums.hash));
+    let total =
+        |entries: &[Entry]| entries.iter().map(Sums::of).reduce(Sums::and).map(|sums| (sums.records, sums.hash));
     let (before, after) = (total(&inputs).unwrap_or_default(), total(&change.outputs).unwrap_or_default());
     let hash = [after.1, change.dropped.hash].into_iter().sum();
     if before != (after.0 + change.dropped.records, hash) {

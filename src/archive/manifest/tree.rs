@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::model::{
-    ENTRIES_MAX, Entry, EpochPage, EpochPageRef, Manifest, ObjectRef, PAGE, PAGE_ITEMS, Page, PageItems, PageRef, Removed,
-    RemovedObject,
+    ENTRIES_MAX, Entry, EpochPage, EpochPageRef, Manifest, ObjectRef, PAGE, PAGE_ITEMS, Page, PageItems, PageRef,
+    Removed, RemovedObject,
 };
 use super::producers::Producers;
 use crate::archive::layout::Names;
@@ -289,7 +289,10 @@ impl Splice {
         }
         if let Some(entry) = entries[begin..end].iter().find(|e| e.first() < self.first || e.next() > self.next) {
             let (first, next) = (entry.first(), entry.next());
-            return Err(Hindrance::Unfit(format!("entry {first}..{next} reaches beyond {}..{}", self.first, self.next)));
+            return Err(Hindrance::Unfit(format!(
+                "entry {first}..{next} reaches beyond {}..{}",
+                self.first, self.next
+            )));
         }
         let outputs = self.outputs.take().unwrap_or_default();
         self.taken.extend(entries.splice(begin..end, outputs));

@@ -1,0 +1,109 @@
+//! What the tests of the archive share: entries without objects, and a bucket in memory.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::bucket::OpenMode;
+use super::manifest::{Change, Entry, EpochStart, Producers, Seal, SegmentEntry};
+use super::owner::{Claim, Disk};
+use super::segment::{BlockPos, SegmentMeta};
+use super::{Archive, Bucket, Ownership, Survey, owner};
+use crate::base::{Clock, Limits, Metrics, Random, Uuid};
+use crate::record::HashSum;
+use crate::store::envelope::Unknown;
+use crate::store::{Objects, Store, StoreOptions};
+
+/// 2026-01-01, in ms.
+pub const NOW_MS: i64 = 1_767_225_600_000;
+
+/// A segment of `records` records, the rest of its range being control records; its greatest timestamp is `time`, at its
+/// first offset.
+pub fn segment(name: &str, first: i64, next: i64, records: u64, time: Option<i64>) -> SegmentEntry {
+    let control = u64::try_from(next - first).unwrap() - records;
+    let meta = SegmentMeta {
+        size: 1000,
+        first_offset: first,
+        next_offset: next,
+        records,
+        payload_bytes: 10 * records,
+        stored_bytes: 900,
+        index_at: 900,
+        index_crc32c: 7,
+        blocks: vec![BlockPos { at: 4, len: 896, first_offset: first, first_row: 0 }],
+        min_timestamp: time,
+        max_timestamp: time,
+        offset_of_first_max: time.map(|_| first),
+        null_timestamps: if time.is_some() { 0 } else { records },
+        hash: HashSum(u64::try_from(first).unwrap().wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+    };
+    SegmentEntry {
+        name: name.to_owned(),
+        root: None,
+        control,
+        aborted: 0,
+        compacted: 0,
+        sealed_ms: NOW_MS,
+        meta,
+        unknown: Unknown::new(),
+    }
+}
+
+/// A seal of `entries`, which are contiguous.
+pub fn seal(entries: Vec<Entry>, epochs: &[(i32, i64)]) -> Change {
+    let (first, next) = (entries[0].first(), entries[entries.len() - 1].next());
+    Change::Seal(Seal {
+        first,
+        next,
+        log_end: next,
+        entries,
+        epochs: epochs.iter().map(|(epoch, first)| EpochStart(*epoch, *first)).collect(),
+        producers: Producers::default(),
+    })
+}
+
+/// A seal of one segment.
+pub fn seal_one(name: &str, first: i64, next: i64) -> Change {
+    let records = u64::try_from(next - first).unwrap();
+    seal(vec![Entry::Segment(Box::new(segment(name, first, next, records, Some(NOW_MS + first))))], &[])
+}
+
+/// A store over `objects` with a clock of its own.
+pub fn store(objects: Arc<dyn Objects>, clock: &Clock, seed: u64) -> Store {
+    let options = StoreOptions { backoff_ms: 1, backoff_max_ms: 2, retry_ms: 50, ..StoreOptions::default() };
+    Store::over(objects, "memory://test", options, clock, &Random::seeded(seed), &Metrics::new())
+}
+
+/// Opens the bucket in `store`, making it if need be.
+pub async fn bucket(store: &Store) -> Bucket {
+    Bucket::open(store.clone(), OpenMode::Serve { probe: false }, &Limits::default()).await.unwrap()
+}
+
+/// A disk that was never used.
+pub fn empty_disk(wal_id: u8) -> Disk {
+    Disk::Empty { wal_id: Uuid([wal_id; 16]) }
+}
+
+/// A disk with the WAL of `ownership`, which ends as told.
+pub fn disk_of(ownership: &Ownership, last_group: u64, ends: BTreeMap<(Uuid, i32), i64>) -> Disk {
+    let claim = ownership.claim();
+    Disk::Wal {
+        cluster_id: claim.cluster_id,
+        broker_id: claim.broker_id,
+        wal_id: claim.wal_id,
+        born: claim.born,
+        last_group,
+        ends,
+        may_be_short: false,
+    }
+}
+
+/// A claim of broker 1.
+pub fn claim(disk: Disk, take_over: bool) -> Claim {
+    Claim { broker_id: 1, address: "127.0.0.1:9092".into(), disk, take_over }
+}
+
+/// A whole start.
+pub async fn start(store: &Store, disk: Disk, take_over: bool) -> Archive {
+    let survey = Survey::load(&bucket(store).await).await.unwrap();
+    let ownership = owner::claim(&survey, &claim(disk, take_over)).await.unwrap();
+    survey.adopt(&ownership).await.unwrap()
+}
