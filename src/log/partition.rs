@@ -1,0 +1,439 @@
+//! One partition: it checks, numbers and stamps what is appended, hands it to the WAL, and lets readers see it when a sync
+//! covered it.
+//!
+//! All state is behind one mutex that is never held over I/O or an await. The order of calls to the WAL under that mutex is
+//! the order of offsets. The WAL's thread calls [`Partition::durable`] after each sync, which moves the high watermark,
+//! answers the appends below it and wakes the readers that wait.
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use super::core::Core;
+use super::hot::{HotIndex, Span};
+use super::producers::{BatchMark, Producers, Verdict, Violation};
+use super::settings::TopicSettings;
+use super::{AppendError, Appended, Ends, Isolation, Pending};
+use crate::archive::manifest::Manifest;
+use crate::base::{BytePermit, Uuid};
+use crate::record::{BatchHeader, CheckLimits, Checked, Stamped, TimestampType};
+use crate::wal::{Append, Durable, FrameKind, FrameMeta, Position};
+
+/// Most bytes that a batch may unpack to, unless `max.message.bytes` is larger.
+const UNPACKED_MAX_BYTES: u64 = 64 << 20;
+
+/// One partition of an open log; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Partition(pub(super) Arc<Inner>);
+
+/// What clones share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) core: Arc<Core>,
+    pub(super) topic: Arc<str>,
+    pub(super) topic_id: Uuid,
+    pub(super) number: i32,
+    settings: RwLock<Arc<TopicSettings>>,
+    manifest: RwLock<Arc<Manifest>>,
+    state: Mutex<State>,
+}
+
+/// What a partition begins with: the manifest, and what the WAL held of it.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    /// Batches in the WAL at or above the log start, in order.
+    pub hot: HotIndex,
+    /// Producers as of the end of the WAL.
+    pub producers: Producers,
+    /// First offset of each epoch in the WAL, ascending.
+    pub epochs: Vec<(i32, i64)>,
+    /// The newest log start in the WAL.
+    pub log_start: Option<i64>,
+    /// Why this partition must not be served: damage that the message names.
+    pub damaged: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub log_start: i64,
+    pub high_watermark: i64,
+    pub log_end: i64,
+    pub sealed_end: i64,
+    pub reserved: i64,
+    pub hot: HotIndex,
+    pub producers: Producers,
+    /// First offset of each epoch that this life knows of, ascending.
+    pub epochs: Vec<(i32, i64)>,
+    /// Bytes of batches above `sealed_end`.
+    pub unsealed_bytes: u64,
+    /// Why appends are refused, if they are.
+    closed: Option<String>,
+    /// Why reads of the hot tier are refused, if they are.
+    pub damaged: Option<String>,
+    pending: VecDeque<(i64, oneshot::Sender<()>)>,
+    readers: Vec<Weak<Notify>>,
+}
+
+impl Partition {
+    pub(super) fn new(
+        core: Arc<Core>,
+        topic: Arc<str>,
+        settings: Arc<TopicSettings>,
+        manifest: Arc<Manifest>,
+        from_wal: Beginning,
+    ) -> Self {
+        let Beginning { hot, producers, epochs, log_start, damaged } = from_wal;
+        let end = hot.end().unwrap_or(manifest.next).max(manifest.next);
+        let log_start = log_start.unwrap_or(manifest.log_start).max(manifest.log_start);
+        let state = State {
+            log_start,
+            high_watermark: end.max(log_start),
+            log_end: end.max(log_start),
+            sealed_end: manifest.next,
+            reserved: manifest.reserved,
+            unsealed_bytes: hot.bytes_above(manifest.next),
+            hot,
+            producers,
+            epochs: joined(&manifest, epochs),
+            closed: damaged.clone(),
+            damaged,
+            pending: VecDeque::new(),
+            readers: Vec::new(),
+        };
+        Self(Arc::new(Inner {
+            core,
+            topic,
+            topic_id: manifest.topic_id,
+            number: manifest.partition,
+            settings: RwLock::new(settings),
+            manifest: RwLock::new(manifest),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Topic name.
+    pub fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// Topic id.
+    pub fn topic_id(&self) -> Uuid {
+        self.0.topic_id
+    }
+
+    /// Partition number.
+    pub fn number(&self) -> i32 {
+        self.0.number
+    }
+
+    /// Its ends now.
+    pub fn ends(&self) -> Ends {
+        self.state().ends()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn settings(&self) -> Arc<TopicSettings> {
+        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_settings(&self, settings: Arc<TopicSettings>) {
+        *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    pub(super) fn manifest(&self) -> Arc<Manifest> {
+        self.0.manifest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over a committed manifest version: what it sealed is cold from now on.
+    pub(super) fn committed(&self, manifest: Arc<Manifest>) {
+        let (next, reserved) = (manifest.next, manifest.reserved);
+        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = manifest;
+        let mut state = self.state();
+        state.sealed_end = state.sealed_end.max(next);
+        state.reserved = state.reserved.max(reserved);
+        state.unsealed_bytes = state.hot.bytes_above(state.sealed_end);
+    }
+
+    /// Refuses appends from now on, with the reason; what waits for a sync is forgotten, readers are woken.
+    pub(super) fn close(&self, reason: &str) {
+        let mut state = self.state();
+        state.closed.get_or_insert_with(|| reason.to_owned());
+        state.pending.clear();
+        state.wake_readers();
+    }
+
+    /// Refuses appends from now on; those that wait for a sync still get their answer.
+    pub(super) fn refuse_appends(&self, reason: &str) {
+        self.state().closed.get_or_insert_with(|| reason.to_owned());
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed.is_some()
+    }
+
+    /// Checks, numbers and stamps one record set (exactly one v2 batch) and hands it to the WAL, all without waiting.
+    /// `permit` is the share of the request budget that its bytes hold; it is returned when they are durable.
+    pub fn append(&self, records: Bytes, permit: Option<Arc<BytePermit>>) -> Result<Pending, AppendError> {
+        let settings = self.settings();
+        let now_ms = self.0.core.env.clock.now_ms();
+        let batch = one_batch(records)?;
+        let checked = crate::record::check(&batch, &limits(&settings, now_ms))?;
+        if checked.header.is_transactional() || checked.header.is_control() {
+            return Err(AppendError::Transactional);
+        }
+        let append_time = (settings.timestamp_type == TimestampType::Append).then_some(now_ms);
+        self.0.core.metrics.produced(&checked, batch.len());
+        let mut state = self.state();
+        if let Some(reason) = &state.closed {
+            return Err(AppendError::NotServing(reason.clone()));
+        }
+        if let Some(mark) = state.repeated(&checked.header)? {
+            return Ok(state.answer_again(mark));
+        }
+        let base = state.log_end;
+        let last = base + i64::from(checked.header.last_offset_delta);
+        if last >= state.reserved {
+            return Err(AppendError::Storage(format!(
+                "{}-{}: offsets are reserved in the bucket up to {} only; retry when the bucket answers again",
+                self.0.topic, self.0.number, state.reserved
+            )));
+        }
+        let epoch = self.0.core.leader_epoch();
+        let stamped = crate::record::stamp(&batch, &checked.header, base, epoch, append_time);
+        self.hand_to_wal(&checked, stamped, base, last, now_ms, permit)?;
+        Ok(state.appended(&checked, base, last, now_ms, append_time, epoch))
+    }
+
+    fn hand_to_wal(
+        &self,
+        checked: &Checked,
+        stamped: Stamped,
+        base: i64,
+        last: i64,
+        now_ms: i64,
+        permit: Option<Arc<BytePermit>>,
+    ) -> Result<(), AppendError> {
+        let meta = FrameMeta {
+            kind: FrameKind::BATCH,
+            topic_id: self.0.topic_id,
+            partition: self.0.number,
+            epoch: self.0.core.leader_epoch(),
+            base_offset: base,
+            last_offset: last,
+            records: u32::try_from(checked.header.record_count).unwrap_or(0),
+            max_timestamp: checked.max_timestamp,
+            append_time: now_ms,
+        };
+        let frame =
+            Append { meta, head: stamped.head.to_vec().into(), body: stamped.body, permit, done: Some(self.as_durable()) };
+        self.0.core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))
+    }
+
+    fn as_durable(&self) -> Arc<dyn Durable> {
+        self.0.clone()
+    }
+
+    /// Registers a reader that wants to know when the high watermark or the log start moves, until it drops `notify`.
+    pub(super) fn watch(&self, notify: &Arc<Notify>) {
+        let mut state = self.state();
+        if state.readers.len() == state.readers.capacity() {
+            state.readers.retain(|r| r.strong_count() > 0);
+        }
+        state.readers.push(Arc::downgrade(notify));
+    }
+
+    /// About how many bytes can be read from `from` on; stops counting at `enough`. History counts as enough.
+    pub(super) fn readable(&self, from: i64, isolation: Isolation, enough: u64) -> u64 {
+        let state = self.state();
+        let ends = state.ends();
+        if state.closed.is_some() || from < ends.log_start || from > ends.high_watermark {
+            return enough; // a read answers at once, with an error or with what is there
+        }
+        let until = ends.end_for(isolation);
+        match state.hot.start() {
+            _ if from >= until => 0,
+            Some(start) if from >= start => match state.hot.bytes_from(from, until, enough) {
+                0 => enough, // a gap up to the end: a marker can be read
+                n => n,
+            },
+            _ => enough,
+        }
+    }
+
+    /// Moves the log start; readers below it are told so. Never back, never above the high watermark.
+    pub(super) fn move_log_start(&self, to: i64) {
+        let mut state = self.state();
+        state.log_start = state.log_start.max(to.min(state.high_watermark));
+        state.wake_readers();
+    }
+}
+
+impl Durable for Inner {
+    fn durable(&self, meta: &FrameMeta, position: Position) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if meta.kind != FrameKind::BATCH {
+            return;
+        }
+        let next = meta.last_offset + 1;
+        state.hot.push(Span {
+            base: meta.base_offset,
+            next,
+            position,
+            max_timestamp: meta.max_timestamp,
+            append_time: meta.append_time,
+        });
+        state.unsealed_bytes += u64::from(position.len);
+        state.high_watermark = next;
+        while state.pending.front().is_some_and(|(last, _)| *last < next) {
+            if let Some((_, answer)) = state.pending.pop_front() {
+                let _ = answer.send(());
+            }
+        }
+        state.wake_readers();
+    }
+}
+
+impl State {
+    pub(super) fn ends(&self) -> Ends {
+        Ends {
+            log_start: self.log_start,
+            last_stable: self.high_watermark,
+            high_watermark: self.high_watermark,
+            log_end: self.log_end,
+        }
+    }
+
+    fn wake_readers(&mut self) {
+        self.readers.retain(|reader| match reader.upgrade() {
+            Some(notify) => {
+                notify.notify_one();
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Where an idempotent producer's batch lies if it was appended before.
+    fn repeated(&self, header: &BatchHeader) -> Result<Option<BatchMark>, AppendError> {
+        if !header.has_producer() {
+            return Ok(None);
+        }
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        match self.producers.check(id, epoch, header.base_sequence, header.last_sequence()) {
+            Ok(Verdict::New) => Ok(None),
+            Ok(Verdict::Repeated(mark)) => Ok(Some(mark)),
+            Err(Violation::Fenced { current }) => {
+                Err(AppendError::ProducerFenced { producer_id: id, current, got: epoch })
+            }
+            Err(Violation::OutOfOrder { expected }) => {
+                Err(AppendError::OutOfOrderSequence { producer_id: id, expected, got: header.base_sequence })
+            }
+        }
+    }
+
+    /// Answers a batch that was sent again with the offset it has, when that is durable.
+    fn answer_again(&mut self, mark: BatchMark) -> Pending {
+        let (answer, durable) = oneshot::channel();
+        if mark.last_offset < self.high_watermark {
+            let _ = answer.send(());
+        } else {
+            let at = self.pending.partition_point(|(last, _)| *last <= mark.last_offset);
+            self.pending.insert(at, (mark.last_offset, answer));
+        }
+        let appended = Appended {
+            base_offset: mark.first_offset,
+            last_offset: mark.last_offset,
+            append_time_ms: -1,
+            log_start: self.log_start,
+        };
+        Pending { appended, durable }
+    }
+
+    /// Takes note of a batch that the WAL accepted.
+    fn appended(
+        &mut self,
+        checked: &Checked,
+        base: i64,
+        last: i64,
+        now_ms: i64,
+        append_time: Option<i64>,
+        epoch: i32,
+    ) -> Pending {
+        let header = &checked.header;
+        if header.has_producer() {
+            let mark = BatchMark {
+                first_sequence: header.base_sequence,
+                last_sequence: header.last_sequence(),
+                first_offset: base,
+                last_offset: last,
+                timestamp: checked.max_timestamp,
+            };
+            self.producers.record(header.producer_id, header.producer_epoch, mark, now_ms);
+        }
+        if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
+            self.epochs.push((epoch, base));
+        }
+        self.log_end = last + 1;
+        let (answer, durable) = oneshot::channel();
+        self.pending.push_back((last, answer));
+        let appended = Appended {
+            base_offset: base,
+            last_offset: last,
+            append_time_ms: append_time.unwrap_or(-1),
+            log_start: self.log_start,
+        };
+        Pending { appended, durable }
+    }
+}
+
+impl Ends {
+    /// One past the last offset that a reader may see.
+    pub fn end_for(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark,
+            Isolation::ReadCommitted => self.last_stable,
+        }
+    }
+}
+
+fn one_batch(records: Bytes) -> Result<Bytes, AppendError> {
+    let mut batches = crate::record::split(records);
+    let first = match batches.next() {
+        Some(batch) => batch.map_err(|e| AppendError::Rejected(e.into()))?,
+        None => return Err(AppendError::NotOneBatch(0)),
+    };
+    match batches.count() {
+        0 => Ok(first),
+        more => Err(AppendError::NotOneBatch(more + 1)),
+    }
+}
+
+fn limits(settings: &TopicSettings, now_ms: i64) -> CheckLimits {
+    CheckLimits {
+        message_max_bytes: settings.max_message_bytes,
+        unpacked_max_bytes: UNPACKED_MAX_BYTES.max(u64::from(settings.max_message_bytes)),
+        now_ms,
+        timestamp_type: settings.timestamp_type,
+        timestamp_before_max_ms: settings.timestamp_before_max_ms,
+        timestamp_after_max_ms: settings.timestamp_after_max_ms,
+        key_required: false,
+    }
+}
+
+/// Epochs of the manifest, then those that only the WAL knows.
+fn joined(manifest: &Manifest, from_wal: Vec<(i32, i64)>) -> Vec<(i32, i64)> {
+    let mut all: Vec<(i32, i64)> = manifest.epochs.iter().map(|e| (e.epoch, e.first)).collect();
+    for (epoch, first) in from_wal {
+        if all.last().is_none_or(|(newest, _)| *newest < epoch) {
+            all.push((epoch, first));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;
