@@ -18,7 +18,7 @@ use super::{AppendError, Appended, Ends, Isolation, Pending};
 use crate::archive::manifest::Manifest;
 use crate::base::{BytePermit, Uuid};
 use crate::record::{BatchHeader, CheckLimits, Checked, Stamped, TimestampType};
-use crate::wal::{Append, Durable, FrameKind, FrameMeta, Position};
+use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
 /// Most bytes that a batch may unpack to, unless `max.message.bytes` is larger.
 const UNPACKED_MAX_BYTES: u64 = 64 << 20;
@@ -228,13 +228,16 @@ impl Partition {
             max_timestamp: checked.max_timestamp,
             append_time: now_ms,
         };
-        let frame =
-            Append { meta, head: stamped.head.to_vec().into(), body: stamped.body, permit, done: Some(self.as_durable()) };
+        let frame = Append {
+            meta,
+            head: Some(stamped.head),
+            body: stamped.body,
+            urgent: false,
+            permit,
+            sink: self.0.clone(),
+            token: 0,
+        };
         self.0.core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))
-    }
-
-    fn as_durable(&self) -> Arc<dyn Durable> {
-        self.0.clone()
     }
 
     /// Registers a reader that wants to know when the high watermark or the log start moves, until it drops `notify`.
@@ -273,26 +276,21 @@ impl Partition {
 }
 
 impl Durable for Inner {
-    fn durable(&self, meta: &FrameMeta, position: Position) {
+    fn durable(&self, done: &[Done]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if meta.kind != FrameKind::BATCH {
-            return;
+        for Done { meta, position, .. } in done {
+            let next = meta.last_offset + 1;
+            state.hot.push(Span {
+                base: meta.base_offset,
+                next,
+                position: *position,
+                max_timestamp: meta.max_timestamp,
+                append_time: meta.append_time,
+            });
+            state.unsealed_bytes += u64::from(position.len);
+            state.high_watermark = next;
         }
-        let next = meta.last_offset + 1;
-        state.hot.push(Span {
-            base: meta.base_offset,
-            next,
-            position,
-            max_timestamp: meta.max_timestamp,
-            append_time: meta.append_time,
-        });
-        state.unsealed_bytes += u64::from(position.len);
-        state.high_watermark = next;
-        while state.pending.front().is_some_and(|(last, _)| *last < next) {
-            if let Some((_, answer)) = state.pending.pop_front() {
-                let _ = answer.send(());
-            }
-        }
+        state.answer_pending();
         state.wake_readers();
     }
 }
@@ -304,6 +302,14 @@ impl State {
             last_stable: self.high_watermark,
             high_watermark: self.high_watermark,
             log_end: self.log_end,
+        }
+    }
+
+    fn answer_pending(&mut self) {
+        while self.pending.front().is_some_and(|(last, _)| *last < self.high_watermark) {
+            if let Some((_, answer)) = self.pending.pop_front() {
+                let _ = answer.send(());
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! batch that was sent again is answered with the offset it has; any other sequence must follow the last one, modulo 2^31.
 use std::collections::{HashMap, VecDeque};
 
+use crate::archive::manifest as archive;
 use crate::base::Limits;
 
 /// Batches remembered for each producer: what a client may have in flight.
@@ -33,13 +34,16 @@ pub struct Producer {
     pub batches: VecDeque<BatchMark>,
     /// When it last wrote, by the broker's clock, ms.
     pub last_timestamp: i64,
-    /// Records of it may have been lost with a WAL: one jump forward of its sequence is accepted.
-    pub after_loss: bool,
 }
 
 /// The producers of one partition; bounded by [`Limits::PRODUCERS_PER_PARTITION_MAX`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Producers(HashMap<i64, Producer>);
+pub struct Producers {
+    known: HashMap<i64, Producer>,
+    /// End of the newest `wal-lost` gap: what a producer sent between its newest batch below and its next one was lost, so
+    /// that it may jump forward once.
+    lost_until: Option<i64>,
+}
 
 /// A batch that may be appended, or one that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub enum Violation {
 impl Producers {
     /// Whether a batch of `producer_id` with this epoch and these sequences may be appended.
     pub fn check(&self, producer_id: i64, epoch: i16, first: i32, last: i32) -> Result<Verdict, Violation> {
-        let Some(known) = self.0.get(&producer_id) else { return Ok(Verdict::New) };
+        let Some(known) = self.known.get(&producer_id) else { return Ok(Verdict::New) };
         if epoch < known.epoch {
             return Err(Violation::Fenced { current: known.epoch });
         }
@@ -81,7 +85,8 @@ impl Producers {
         }
         let Some(newest) = known.batches.back() else { return Ok(Verdict::New) };
         let expected = follows(newest.last_sequence, 1);
-        if first == expected || (known.after_loss && first > expected) {
+        let after_loss = self.lost_until.is_some_and(|end| newest.last_offset < end);
+        if first == expected || (after_loss && first > expected) {
             Ok(Verdict::New)
         } else {
             Err(Violation::OutOfOrder { expected })
@@ -90,10 +95,10 @@ impl Producers {
 
     /// Remembers a batch that was appended at `now_ms`.
     pub fn record(&mut self, producer_id: i64, epoch: i16, mark: BatchMark, now_ms: i64) {
-        if !self.0.contains_key(&producer_id) && self.0.len() >= Limits::PRODUCERS_PER_PARTITION_MAX {
+        if !self.known.contains_key(&producer_id) && self.known.len() >= Limits::PRODUCERS_PER_PARTITION_MAX {
             self.forget_the_most_silent();
         }
-        let known = self.0.entry(producer_id).or_default();
+        let known = self.known.entry(producer_id).or_default();
         if epoch != known.epoch {
             known.epoch = epoch;
             known.batches.clear();
@@ -103,37 +108,78 @@ impl Producers {
         }
         known.batches.push_back(mark);
         known.last_timestamp = now_ms;
-        known.after_loss = false;
     }
 
-    /// Puts back what a manifest remembered.
-    pub fn restore(&mut self, producer_id: i64, producer: Producer) {
-        self.0.insert(producer_id, producer);
+    /// Adds what was known as of an earlier offset: for producers that wrote since, only batches of the same epoch that
+    /// are not forgotten yet.
+    pub fn put_before(&mut self, older: &Producers) {
+        self.lost_until = self.lost_until.max(older.lost_until);
+        for (id, old) in &older.known {
+            let known = self.known.entry(*id).or_insert_with(|| Producer { epoch: old.epoch, ..Producer::default() });
+            known.last_timestamp = known.last_timestamp.max(old.last_timestamp);
+            if known.epoch != old.epoch {
+                continue;
+            }
+            let begin = known.batches.front().map_or(i64::MAX, |b| b.first_offset);
+            for mark in old.batches.iter().rev().filter(|b| b.last_offset < begin) {
+                if known.batches.len() < BATCHES_REMEMBERED {
+                    known.batches.push_front(*mark);
+                }
+            }
+        }
     }
 
-    /// Records may have been lost behind what is known: each producer may jump forward once.
-    pub fn mark_loss(&mut self) {
-        self.0.values_mut().for_each(|p| p.after_loss = true);
+    /// Records up to `end` may have been lost: each producer that wrote below may jump forward once.
+    pub fn lost_until(&mut self, end: i64) {
+        self.lost_until = self.lost_until.max(Some(end));
     }
 
     /// Forgets producers that were silent since `before_ms`.
     pub fn expire(&mut self, before_ms: i64) {
-        self.0.retain(|_, p| p.last_timestamp >= before_ms);
+        self.known.retain(|_, p| p.last_timestamp >= before_ms);
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
-        self.0.iter().map(|(id, p)| (*id, p))
+    /// As a manifest remembers them.
+    pub fn to_archive(&self) -> archive::Producers {
+        let mark = |m: &BatchMark| archive::ProducerBatch {
+            first_sequence: m.first_sequence,
+            last_sequence: m.last_sequence,
+            first_offset: m.first_offset,
+            last_offset: m.last_offset,
+            timestamp: m.timestamp,
+        };
+        let one = |(id, p): (&i64, &Producer)| archive::Producer {
+            id: *id,
+            epoch: p.epoch,
+            last_timestamp: p.last_timestamp,
+            coordinator_epoch: -1,
+            open_from: -1,
+            batches: p.batches.iter().map(mark).collect(),
+        };
+        let mut producers: Vec<_> = self.known.iter().map(one).collect();
+        producers.sort_by_key(|p| p.id);
+        archive::Producers { producers, aborted: Vec::new(), lost_until: self.lost_until }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// As they were when a manifest remembered them.
+    pub fn from_archive(from: &archive::Producers) -> Self {
+        let mark = |b: &archive::ProducerBatch| BatchMark {
+            first_sequence: b.first_sequence,
+            last_sequence: b.last_sequence,
+            first_offset: b.first_offset,
+            last_offset: b.last_offset,
+            timestamp: b.timestamp,
+        };
+        let one = |p: &archive::Producer| {
+            let batches = p.batches.iter().map(mark).collect();
+            (p.id, Producer { epoch: p.epoch, batches, last_timestamp: p.last_timestamp })
+        };
+        Self { known: from.producers.iter().map(one).collect(), lost_until: from.lost_until }
     }
 
     fn forget_the_most_silent(&mut self) {
-        if let Some(id) = self.0.iter().min_by_key(|(_, p)| p.last_timestamp).map(|(id, _)| *id) {
-            self.0.remove(&id);
+        if let Some(id) = self.known.iter().min_by_key(|(_, p)| p.last_timestamp).map(|(id, _)| *id) {
+            self.known.remove(&id);
         }
     }
 }

@@ -35,7 +35,7 @@ fn a_newer_epoch_begins_at_zero_and_fences_the_older() {
 fn after_a_loss_one_jump_forward_is_accepted_and_none_back() {
     let mut p = Producers::default();
     p.record(7, 0, mark(0, 10, 0), 1);
-    p.mark_loss();
+    p.lost_until(1000);
     assert_eq!(p.check(7, 0, 3, 4), Err(Violation::OutOfOrder { expected: 10 }));
     assert_eq!(p.check(7, 0, 500, 501), Ok(Verdict::New));
     p.record(7, 0, mark(500, 2, 1000), 2);
@@ -62,5 +62,34 @@ proptest! {
             sequence = follows(sequence, n);
             offset += i64::from(n);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_restart_from_manifest_and_wal_knows_what_one_life_would_know(
+        batches in prop::collection::vec((0..3i64, 0..2i16, 1..5i32), 1..60),
+        sealed in 0..60usize,
+        wal_from in 0..60usize,
+    ) {
+        let (mut whole, mut manifest, mut wal) = (Producers::default(), Producers::default(), Producers::default());
+        let wal_from = wal_from.min(sealed);
+        let (mut offset, mut next) = (0i64, std::collections::HashMap::<i64, (i16, i32)>::new());
+        for (i, (id, raise, n)) in batches.into_iter().enumerate() {
+            let (epoch, sequence) = next.get(&id).copied().unwrap_or((0, 0));
+            let (epoch, sequence) = if raise == 1 { (epoch + 1, 0) } else { (epoch, sequence) };
+            let m = mark(sequence, n, offset);
+            whole.record(id, epoch, m, i as i64);
+            if i < sealed {
+                manifest.record(id, epoch, m, i as i64);
+            }
+            if i >= wal_from {
+                wal.record(id, epoch, m, i as i64);
+            }
+            next.insert(id, (epoch, sequence + n));
+            offset += i64::from(n);
+        }
+        wal.put_before(&Producers::from_archive(&manifest.to_archive()));
+        prop_assert_eq!(wal, whole);
     }
 }
