@@ -94,9 +94,9 @@ impl HotIndex {
         self.from(from).map(|s| u64::from(s.position.len)).sum()
     }
 
-    /// Forgets what lies in groups below `group` (their WAL files go).
-    pub fn forget_below_group(&mut self, group: u64) {
-        while let Some(span) = self.spans.front().filter(|s| s.position.group < group) {
+    /// Forgets what is sealed (below `sealed_end`) and lies in groups below `group`, whose WAL files went.
+    pub fn forget_below(&mut self, group: u64, sealed_end: i64) {
+        while let Some(span) = self.spans.front().filter(|s| s.position.group < group && s.next <= sealed_end) {
             self.bytes -= u64::from(span.position.len);
             self.spans.pop_front();
         }

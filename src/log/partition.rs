@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
+use super::cold::EntryLookup;
 use super::core::Core;
+use super::entries::OwnEntries;
 use super::hot::{HotIndex, Span};
 use super::producers::{BatchMark, Producers, Verdict, Violation};
 use super::settings::TopicSettings;
-use super::{AppendError, Appended, Ends, Isolation, Pending};
+use super::{AppendError, Appended, Ends, Isolation, Pending, ReadError};
+use crate::archive::PartitionArchive;
 use crate::archive::manifest::Manifest;
 use crate::base::{BytePermit, Uuid};
 use crate::record::{BatchHeader, CheckLimits, Checked, Stamped, TimestampType};
@@ -28,14 +31,16 @@ const UNPACKED_MAX_BYTES: u64 = 64 << 20;
 pub struct Partition(pub(super) Arc<Inner>);
 
 /// What clones share.
-#[derive(Debug)]
 pub(super) struct Inner {
     pub(super) core: Arc<Core>,
     pub(super) topic: Arc<str>,
     pub(super) topic_id: Uuid,
     pub(super) number: i32,
+    pub(super) archive: PartitionArchive,
+    pub(super) entries: Arc<dyn EntryLookup>,
+    /// One seal at a time.
+    pub(super) sealing: tokio::sync::Mutex<()>,
     settings: RwLock<Arc<TopicSettings>>,
-    manifest: RwLock<Arc<Manifest>>,
     state: Mutex<State>,
 }
 
@@ -48,10 +53,12 @@ pub(super) struct Beginning {
     pub producers: Producers,
     /// First offset of each epoch in the WAL, ascending.
     pub epochs: Vec<(i32, i64)>,
-    /// The newest log start in the WAL.
-    pub log_start: Option<i64>,
+    /// The newest log start in the WAL, and the group that says so.
+    pub log_start: Option<(i64, u64)>,
     /// Why this partition must not be served: damage that the message names.
     pub damaged: Option<String>,
+    /// Acknowledged records may be missing behind the last one: go on at `reserved`, so that no offset is used twice.
+    pub uncertain_end: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +74,8 @@ pub(super) struct State {
     pub epochs: Vec<(i32, i64)>,
     /// Bytes of batches above `sealed_end`.
     pub unsealed_bytes: u64,
+    /// The newest log start that the manifest does not know yet, and the oldest group of the WAL that says so.
+    pub log_start_group: Option<(i64, u64)>,
     /// Why appends are refused, if they are.
     closed: Option<String>,
     /// Why reads of the hot tier are refused, if they are.
@@ -75,23 +84,33 @@ pub(super) struct State {
     readers: Vec<Weak<Notify>>,
 }
 
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.topic, self.number)
+    }
+}
+
 impl Partition {
     pub(super) fn new(
         core: Arc<Core>,
         topic: Arc<str>,
         settings: Arc<TopicSettings>,
-        manifest: Arc<Manifest>,
+        archive: PartitionArchive,
         from_wal: Beginning,
     ) -> Self {
-        let Beginning { hot, producers, epochs, log_start, damaged } = from_wal;
-        let end = hot.end().unwrap_or(manifest.next).max(manifest.next);
-        let log_start = log_start.unwrap_or(manifest.log_start).max(manifest.log_start);
+        let manifest = archive.head();
+        let Beginning { hot, producers, epochs, log_start, damaged, uncertain_end } = from_wal;
+        let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
+        let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
+        let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
+        let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end };
         let state = State {
             log_start,
-            high_watermark: end.max(log_start),
-            log_end: end.max(log_start),
+            high_watermark: end,
+            log_end: end,
             sealed_end: manifest.next,
             reserved: manifest.reserved,
+            log_start_group: from_wal_log_start,
             unsealed_bytes: hot.bytes_above(manifest.next),
             hot,
             producers,
@@ -106,8 +125,10 @@ impl Partition {
             topic,
             topic_id: manifest.topic_id,
             number: manifest.partition,
+            entries: Arc::new(OwnEntries(archive.clone())),
+            archive,
+            sealing: tokio::sync::Mutex::default(),
             settings: RwLock::new(settings),
-            manifest: RwLock::new(manifest),
             state: Mutex::new(state),
         }))
     }
@@ -144,18 +165,19 @@ impl Partition {
         *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    pub(super) fn manifest(&self) -> Arc<Manifest> {
-        self.0.manifest.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Takes over a committed manifest version: what it sealed is cold from now on.
-    pub(super) fn committed(&self, manifest: Arc<Manifest>) {
-        let (next, reserved) = (manifest.next, manifest.reserved);
-        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = manifest;
+    pub(super) fn committed(&self, manifest: &Manifest) {
         let mut state = self.state();
-        state.sealed_end = state.sealed_end.max(next);
-        state.reserved = state.reserved.max(reserved);
+        state.sealed_end = state.sealed_end.max(manifest.next);
+        state.reserved = state.reserved.max(manifest.reserved);
         state.unsealed_bytes = state.hot.bytes_above(state.sealed_end);
+        if manifest.log_start > state.log_start {
+            state.log_start = manifest.log_start;
+            state.wake_readers();
+        }
+        if state.log_start_group.is_some_and(|(to, _)| to <= manifest.log_start) {
+            state.log_start_group = None;
+        }
     }
 
     /// Refuses appends from now on, with the reason; what waits for a sync is forgotten, readers are woken.
@@ -267,11 +289,61 @@ impl Partition {
         }
     }
 
-    /// Moves the log start; readers below it are told so. Never back, never above the high watermark.
-    pub(super) fn move_log_start(&self, to: i64) {
-        let mut state = self.state();
-        state.log_start = state.log_start.max(to.min(state.high_watermark));
-        state.wake_readers();
+    /// Moves the log start up to `before` (-1: the high watermark); returns the new log start when that is durable.
+    ///
+    /// # Errors
+    /// [`ReadError::OutOfRange`] beyond the high watermark; [`ReadError::Storage`] when the WAL has no room.
+    pub async fn delete_records(&self, before: i64) -> Result<i64, ReadError> {
+        let (answer, durable) = oneshot::channel();
+        let to = {
+            let state = self.state();
+            let ends = state.ends();
+            let to = if before == -1 { ends.high_watermark } else { before };
+            if to > ends.high_watermark || to < 0 {
+                return Err(ReadError::OutOfRange { offset: to, log_start: ends.log_start, end: ends.high_watermark });
+            }
+            if to <= ends.log_start {
+                return Ok(ends.log_start);
+            }
+            let sink = LogStartMove { partition: self.clone(), answer: Mutex::new(Some(answer)) };
+            let meta = FrameMeta {
+                kind: FrameKind::LOG_START,
+                topic_id: self.0.topic_id,
+                partition: self.0.number,
+                epoch: self.0.core.leader_epoch(),
+                base_offset: to,
+                last_offset: to,
+                records: 0,
+                max_timestamp: -1,
+                append_time: self.0.core.env.clock.now_ms(),
+            };
+            let frame =
+                Append { meta, head: None, body: Bytes::new(), urgent: true, permit: None, sink: Arc::new(sink), token: 0 };
+            self.0.core.wal.append(frame).map_err(|e| ReadError::Storage(e.to_string()))?;
+            to
+        };
+        durable.await.map_err(|_| ReadError::Storage("the WAL was closed".to_owned()))?;
+        Ok(to)
+    }
+}
+
+/// Moves the log start when that is durable.
+struct LogStartMove {
+    partition: Partition,
+    answer: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Durable for LogStartMove {
+    fn durable(&self, done: &[Done]) {
+        for Done { meta, position, .. } in done {
+            let mut state = self.partition.state();
+            state.log_start = state.log_start.max(meta.base_offset);
+            state.log_start_group = Some((state.log_start, state.log_start_group.map_or(position.group, |(_, g)| g)));
+            state.wake_readers();
+        }
+        if let Some(answer) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = answer.send(());
+        }
     }
 }
 
@@ -303,6 +375,12 @@ impl State {
             high_watermark: self.high_watermark,
             log_end: self.log_end,
         }
+    }
+
+    /// The epoch of the record at `offset`, as far as the newest epochs tell.
+    pub(super) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let above = self.epochs.partition_point(|(_, first)| *first <= offset);
+        above.checked_sub(1).map(|i| self.epochs[i].0)
     }
 
     fn answer_pending(&mut self) {
@@ -440,6 +518,3 @@ fn joined(manifest: &Manifest, from_wal: Vec<(i32, i64)>) -> Vec<(i32, i64)> {
     }
     all
 }
-
-#[cfg(test)]
-mod tests;

@@ -151,6 +151,11 @@ pub fn describe(broker: &Values, topic: &Values) -> Vec<SettingInfo> {
 }
 
 impl TopicSettings {
+    /// The built-in defaults.
+    pub fn built_in() -> Self {
+        Self::resolve(&Values::new(), &Values::new()).expect("the table's defaults pass its own checks")
+    }
+
     /// The values in force: the topic's own, else the broker's, else the built-in defaults.
     pub fn resolve(broker: &Values, topic: &Values) -> Result<Self, TopicError> {
         check(broker)?;

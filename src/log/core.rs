@@ -1,0 +1,44 @@
+//! What every partition needs and nobody owns alone: the WAL, the cold reader, the fence, counters.
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::Env;
+use super::cold::ColdReader;
+use super::count::Counts;
+use super::fence::Fence;
+use crate::archive::Ownership;
+use crate::wal::Wal;
+
+/// Shared by all partitions of one open log.
+pub(super) struct Core {
+    pub env: Env,
+    pub wal: Wal,
+    pub cold: ColdReader,
+    pub fence: Fence,
+    pub ownership: Ownership,
+    pub metrics: Counts,
+    producer_ids: AtomicU32,
+}
+
+impl Core {
+    pub fn new(env: Env, wal: Wal, cold: ColdReader, fence: Fence, ownership: Ownership) -> Self {
+        let metrics = Counts::new(&env.metrics);
+        Self { env, wal, cold, fence, ownership, metrics, producer_ids: AtomicU32::new(0) }
+    }
+
+    /// The epoch that records of this life carry.
+    pub fn leader_epoch(&self) -> i32 {
+        self.ownership.leader_epoch()
+    }
+
+    /// A producer id that was never given out: the broker's life in the upper half, a count in the lower.
+    pub fn new_producer_id(&self) -> i64 {
+        let count = self.producer_ids.fetch_add(1, Ordering::SeqCst);
+        (i64::from(self.leader_epoch()) << 32) | i64::from(count)
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("epoch", &self.leader_epoch()).finish_non_exhaustive()
+    }
+}

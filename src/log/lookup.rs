@@ -1,0 +1,173 @@
+//! Offsets by time and by epoch. Entries and pages of the manifest carry their greatest timestamp and its first offset, so
+//! that no question scans history, whatever the clocks did.
+use super::cold::TimeHit;
+use super::entries::segment_ref;
+use super::partition::Partition;
+use super::read::read_error;
+use super::{FoundOffset, Isolation, OffsetQuery, ReadError};
+use crate::archive::ArchiveError;
+use crate::archive::manifest::SegmentEntry;
+use crate::record::{BatchError, for_each_record};
+
+/// What a batch of the WAL may unpack to: it passed this when it was produced.
+const UNPACKED_MAX: u64 = i32::MAX as u64;
+
+const NONE: FoundOffset = FoundOffset { offset: -1, timestamp: -1, leader_epoch: -1 };
+
+impl Partition {
+    /// Answers an offset query.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] and [`ReadError::Damaged`] when what has to be looked at cannot be read.
+    pub async fn find(&self, query: OffsetQuery, isolation: Isolation) -> Result<FoundOffset, ReadError> {
+        let (ends, hot_start, sealed_end) = {
+            let state = self.state();
+            (state.ends(), state.hot.start(), state.sealed_end)
+        };
+        let at = |offset: i64| FoundOffset { offset, timestamp: -1, leader_epoch: self.epoch_of(offset) };
+        Ok(match query {
+            OffsetQuery::Earliest => at(ends.log_start),
+            OffsetQuery::Latest => at(ends.end_for(isolation)),
+            OffsetQuery::EarliestLocal => at(hot_start.unwrap_or(sealed_end).max(ends.log_start)),
+            OffsetQuery::LatestTiered if sealed_end > ends.log_start => at(sealed_end - 1),
+            OffsetQuery::LatestTiered => NONE,
+            OffsetQuery::MaxTimestamp => self.found(self.max_timestamp().await?),
+            OffsetQuery::AtOrAfter(timestamp) => {
+                let hit = match self.sealed_at_or_after(ends.log_start, timestamp).await? {
+                    Some(hit) => Some(hit),
+                    None => self.hot_at_or_after(ends.log_start.max(sealed_end), timestamp).await?,
+                };
+                self.found(hit.filter(|hit| hit.offset < ends.end_for(isolation)))
+            }
+        })
+    }
+
+    /// For `OffsetForLeaderEpoch`: the greatest epoch at or below `epoch` that has records, and its end offset;
+    /// (-1, -1) if there is none.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] when a page of the manifest cannot be read.
+    pub async fn end_of_epoch(&self, epoch: i32) -> Result<(i32, i64), ReadError> {
+        let (known, log_end) = {
+            let state = self.state();
+            (state.epochs.clone(), state.high_watermark)
+        };
+        if epoch > self.0.core.leader_epoch() {
+            return Ok((-1, -1));
+        }
+        let above = known.partition_point(|(e, _)| *e <= epoch);
+        let end = known.get(above).map_or(log_end, |(_, first)| *first);
+        if above > 0 {
+            return Ok((known[above - 1].0, end));
+        }
+        let older = self.0.archive.view().epoch_end(epoch).await.map_err(archive_error)?;
+        Ok(match older.at_or_below {
+            Some(start) => (start.epoch, older.above.map_or(end, |next| next.first)),
+            None if known.is_empty() => (epoch, log_end),
+            None => (-1, -1),
+        })
+    }
+
+    fn epoch_of(&self, offset: i64) -> i32 {
+        self.state().epoch_at(offset).unwrap_or(-1)
+    }
+
+    fn found(&self, hit: Option<TimeHit>) -> FoundOffset {
+        hit.map_or(NONE, |h| FoundOffset {
+            offset: h.offset,
+            timestamp: h.timestamp,
+            leader_epoch: self.epoch_of(h.offset),
+        })
+    }
+
+    async fn sealed_at_or_after(&self, log_start: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
+        let view = self.0.archive.view();
+        let mut from = log_start;
+        while let Some(segment) = view.find_time(timestamp, from).await.map_err(archive_error)? {
+            if let Some(hit) = self.in_segment(&segment, from, timestamp).await? {
+                return Ok(Some(hit));
+            }
+            from = segment.meta.next_offset;
+        }
+        Ok(None)
+    }
+
+    async fn in_segment(&self, segment: &SegmentEntry, from: i64, ts: i64) -> Result<Option<TimeHit>, ReadError> {
+        let segment = segment_ref(&self.0.archive.view(), segment);
+        self.0.core.cold.first_at_or_after(&self.cold_target(), &segment, from, ts).await.map_err(read_error)
+    }
+
+    async fn hot_at_or_after(&self, from: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
+        let mut at = from;
+        loop {
+            let span = self.state().hot.from(at).find(|s| s.max_timestamp >= timestamp).copied();
+            let Some(span) = span else { return Ok(None) };
+            if let Some(hit) = self.in_batch(span.base, from, timestamp).await? {
+                return Ok(Some(hit));
+            }
+            at = span.next;
+        }
+    }
+
+    /// The first record at or after `timestamp` in the batch of the WAL that begins at `base`.
+    async fn in_batch(&self, base: i64, from: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
+        let fetched = self.read(base.max(from), 1, true, Isolation::ReadUncommitted).await?;
+        let mut hit = None;
+        for batch in fetched.batches {
+            for_each_record::<BatchError>(&batch, UNPACKED_MAX, &mut Vec::new(), |r| {
+                if hit.is_none() && r.offset >= from && r.timestamp >= timestamp {
+                    hit = Some(TimeHit { offset: r.offset, timestamp: r.timestamp });
+                }
+                Ok(())
+            })
+            .map_err(|e| ReadError::Damaged(format!("{}-{} offset {base}: {e}", self.topic(), self.number())))?;
+        }
+        Ok(hit)
+    }
+
+    async fn max_timestamp(&self) -> Result<Option<TimeHit>, ReadError> {
+        let (log_start, sealed_end) = {
+            let state = self.state();
+            (state.log_start, state.sealed_end)
+        };
+        let sealed = self.0.archive.view().max_timestamp().await.map_err(archive_error)?;
+        let mut best = sealed.known.map(|(timestamp, offset)| TimeHit { offset, timestamp });
+        if let Some(cut) = &sealed.cut
+            && let Some(hit) = self.max_in_cut(cut, log_start).await?
+        {
+            best = best.filter(|b| b.timestamp > hit.timestamp).or(Some(hit));
+        }
+        let from = log_start.max(sealed_end);
+        let hot = self.state().hot.from(from).map(|s| s.max_timestamp).max().filter(|t| *t >= 0);
+        if let Some(greatest) = hot.filter(|t| best.is_none_or(|b| b.timestamp < *t)) {
+            best = self.hot_at_or_after(from, greatest).await?.or(best);
+        }
+        Ok(best)
+    }
+
+    /// The greatest timestamp at or above `from` in a segment that the log start cuts: by halving the range of times, for the
+    /// index knows the whole segment only.
+    async fn max_in_cut(&self, segment: &SegmentEntry, from: i64) -> Result<Option<TimeHit>, ReadError> {
+        let (Some(min), Some(max)) = (segment.meta.min_timestamp, segment.meta.max_timestamp) else { return Ok(None) };
+        let mut best = self.in_segment(segment, from, min).await?;
+        let (mut low, mut high) = (best.map_or(max, |b| b.timestamp), max);
+        while best.is_some() && low < high {
+            let middle = low + (high - low + 1) / 2;
+            match self.in_segment(segment, from, middle).await? {
+                Some(hit) => {
+                    low = hit.timestamp;
+                    best = Some(hit);
+                }
+                None => high = middle - 1,
+            }
+        }
+        Ok(best)
+    }
+}
+
+pub(super) fn archive_error(error: ArchiveError) -> ReadError {
+    match error {
+        e @ (ArchiveError::Damaged { .. } | ArchiveError::Missing { .. }) => ReadError::Damaged(e.to_string()),
+        e => ReadError::Storage(e.to_string()),
+    }
+}

@@ -1,0 +1,287 @@
+//! One seal: a run of batches becomes a Parquet object, and a manifest version makes it visible.
+//!
+//! ```text
+//! blocking thread:  WAL -> batches -> records -> encoder -> chunks of the object
+//! task:                                                     chunks -> upload -> manifest version
+//! ```
+//! The object has a name that was never used; whatever goes wrong before the commit leaves an orphan that the collector
+//! removes, and the records stay in the WAL. The permit for the encoder's memory is taken before the first byte is read.
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::plan::{self, Run};
+use crate::archive::manifest::{Change, Entry, EpochStart, Seal, SegmentEntry};
+use crate::archive::segment::{ColumnType, SegmentEncoder, SegmentError, SegmentMeta, SegmentSpec};
+use crate::archive::{ArchiveError, CommitError};
+use crate::base::ByteBudget;
+use crate::log::hot::Span;
+use crate::log::partition::Partition;
+use crate::log::producers::{BatchMark, Producers};
+use crate::record::{BatchError, BatchHeader, for_each_record};
+use crate::store::{Store, StoreError};
+use crate::wal::{Wal, WalError};
+
+/// Bytes of batches read from the WAL at once.
+const READ_BYTES: u64 = 4 << 20;
+/// What a batch may unpack to: it passed this when it was produced.
+const UNPACKED_MAX: u64 = i32::MAX as u64;
+/// Silent producers are forgotten after this long, as Kafka's `producer.id.expiration.ms`.
+pub(super) const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
+/// Chunks of the object that wait for the upload.
+const CHUNKS_WAITING: usize = 2;
+
+/// Why a seal did not come to its end. The records stay in the WAL.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SealError {
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    #[error("a batch of the WAL cannot be read: {0}")]
+    Batch(#[from] BatchError),
+    #[error("the encoder's thread ended early: {0}")]
+    Thread(String),
+    #[error("the upload has {uploaded} bytes, the encoder made {made}")]
+    Size { uploaded: u64, made: u64 },
+}
+
+impl SealError {
+    /// Whether another broker owns the bucket.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Commit(e) if e.is_fenced())
+    }
+
+    /// Whether only the store kept it from succeeding.
+    pub fn is_store_away(&self) -> bool {
+        match self {
+            Self::Commit(e) => e.is_retriable(),
+            Self::Archive(e) => e.is_retriable(),
+            Self::Store(e) => e.is_retriable(),
+            Self::Segment(e) => e.is_retriable(),
+            _ => false,
+        }
+    }
+}
+
+/// What a finished seal did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sealed {
+    pub records: u64,
+    pub payload_bytes: u64,
+    pub stored_bytes: u64,
+    /// End of the sealed range; the same as before if there was nothing to seal.
+    pub end: i64,
+}
+
+/// What the encoder's thread learned on its way.
+struct Encoded {
+    meta: SegmentMeta,
+    producers: Producers,
+    epochs: Vec<EpochStart>,
+    mixed: (bool, bool),
+}
+
+/// Seals the next run of `partition` below `until`, if there is any.
+pub(super) async fn seal_next(
+    partition: &Partition,
+    store: &Store,
+    budget: &ByteBudget,
+    until: i64,
+) -> Result<Sealed, SealError> {
+    let _one = partition.0.sealing.lock().await;
+    let settings = partition.settings();
+    let (run, log_end, from) = {
+        let state = partition.state();
+        let until = until.min(state.ends().last_stable);
+        let spans = state.hot.from(state.sealed_end).copied();
+        let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
+        (run, state.log_end, state.sealed_end)
+    };
+    if run.next <= from {
+        return Ok(Sealed { end: from, ..Sealed::default() });
+    }
+    let archive = &partition.0.archive;
+    let before = Producers::from_archive(&*archive.producers().await?);
+    let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
+    let mut sealed = Sealed { end: run.next, ..Sealed::default() };
+    let (mut producers, mut epochs) = (before.clone(), Vec::new());
+    let name = archive.begin_segment(run.first);
+    if !run.spans.is_empty() {
+        let bytes: u64 = run.spans.iter().map(|s| u64::from(s.position.len)).sum();
+        let spec = spec_of(partition, &settings, run.first, budget.capacity());
+        let _memory = budget.acquire(spec.block_bytes.min(bytes) * 2 + READ_BYTES).await;
+        let encoded = upload(partition, store, name.path(), spec, &run, before).await?;
+        warn_of_mixed(partition, encoded.mixed);
+        sealed.records = encoded.meta.records;
+        sealed.payload_bytes = encoded.meta.payload_bytes;
+        sealed.stored_bytes = encoded.meta.size;
+        (producers, epochs) = (encoded.producers, encoded.epochs);
+        entries.push(Entry::Segment(Box::new(SegmentEntry {
+            name: name.name().to_owned(),
+            root: None,
+            control: 0,
+            aborted: 0,
+            compacted: 0,
+            sealed_ms: partition.0.core.env.clock.now_ms(),
+            meta: encoded.meta,
+            unknown: Default::default(),
+        })));
+    }
+    producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS);
+    let producers = producers.to_archive();
+    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers };
+    let manifest = archive.commit(Change::Seal(seal)).await?;
+    partition.committed(&manifest);
+    Ok(sealed)
+}
+
+fn spec_of(
+    partition: &Partition,
+    settings: &crate::log::settings::TopicSettings,
+    first: i64,
+    budget_bytes: u64,
+) -> SegmentSpec {
+    let column = |binary| if binary { ColumnType::Binary } else { ColumnType::Utf8OrBinary };
+    let spec = SegmentSpec::new(partition.topic_id(), partition.number(), first);
+    SegmentSpec {
+        key_type: column(settings.key_binary),
+        value_type: column(settings.value_binary),
+        key_bloom: settings.key_bloom,
+        block_bytes: spec.block_bytes.min(budget_bytes / 4),
+        ..spec
+    }
+}
+
+/// Encodes `run` on a thread of the cold runtime while the object is uploaded.
+async fn upload(
+    partition: &Partition,
+    store: &Store,
+    path: &str,
+    spec: SegmentSpec,
+    run: &Run,
+    producers: Producers,
+) -> Result<Encoded, SealError> {
+    let (chunks, mut finished) = mpsc::channel::<Bytes>(CHUNKS_WAITING);
+    let (wal, first, next, spans) = (partition.0.core.wal.clone(), run.first, run.next, run.spans.clone());
+    let work = move || encode(&wal, spec, &spans, first, next, producers, &chunks);
+    let encoding = partition.0.core.env.tasks.cold.spawn_blocking(work);
+    let mut upload = store.upload(path).await?;
+    let mut failed = None;
+    while let Some(chunk) = finished.recv().await {
+        if let Err(error) = upload.write(chunk).await {
+            failed = Some(error);
+            break;
+        }
+    }
+    drop(finished);
+    let encoded = encoding.await.map_err(|e| SealError::Thread(e.to_string()));
+    match (failed, encoded) {
+        (None, Ok(Ok(encoded))) => {
+            let uploaded = upload.finish().await?;
+            if uploaded != encoded.meta.size {
+                return Err(SealError::Size { uploaded, made: encoded.meta.size });
+            }
+            Ok(encoded)
+        }
+        (failed, encoded) => {
+            let _ = upload.abort().await; // the first error is the one that matters
+            Err(match (failed, encoded) {
+                (Some(error), _) => error.into(),
+                (None, Ok(Err(error))) | (None, Err(error)) => error,
+                (None, Ok(Ok(_))) => SealError::Thread("unknown".to_owned()),
+            })
+        }
+    }
+}
+
+/// Reads the batches and pushes their records, keeping the books on producers and epochs. Runs on a blocking thread.
+fn encode(
+    wal: &Wal,
+    spec: SegmentSpec,
+    spans: &[Span],
+    first: i64,
+    next: i64,
+    mut producers: Producers,
+    chunks: &mpsc::Sender<Bytes>,
+) -> Result<Encoded, SealError> {
+    let mut encoder = SegmentEncoder::new(spec)?;
+    let mut epochs: Vec<EpochStart> = Vec::new();
+    let mut scratch = Vec::new();
+    for part in parts(spans) {
+        let positions: Vec<_> = part.iter().map(|s| s.position).collect();
+        for (batch, span) in wal.read(&positions, false)?.iter().zip(part) {
+            let header = BatchHeader::parse(batch)?;
+            observe(&mut producers, &mut epochs, &header, span);
+            for_each_record(batch, UNPACKED_MAX, &mut scratch, |record| {
+                if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
+            })?;
+            if !send(chunks, encoder.take_output()) {
+                return Err(SealError::Thread("the upload ended".to_owned()));
+            }
+        }
+    }
+    let mixed = encoder.mixed();
+    let (rest, meta) = encoder.finish(next)?;
+    send(chunks, rest);
+    Ok(Encoded { meta, producers, epochs, mixed })
+}
+
+fn observe(producers: &mut Producers, epochs: &mut Vec<EpochStart>, header: &BatchHeader, span: &Span) {
+    if header.has_producer() {
+        producers.record(header.producer_id, header.producer_epoch, mark(header), span.append_time);
+    }
+    if epochs.last().is_none_or(|e| e.epoch < header.leader_epoch) {
+        epochs.push(EpochStart { epoch: header.leader_epoch, first: header.base_offset });
+    }
+}
+
+/// What is remembered of a producer's batch.
+pub(in crate::log) fn mark(header: &BatchHeader) -> BatchMark {
+    BatchMark {
+        first_sequence: header.base_sequence,
+        last_sequence: header.last_sequence(),
+        first_offset: header.base_offset,
+        last_offset: header.last_offset(),
+        timestamp: header.max_timestamp,
+    }
+}
+
+/// Spans in pieces of about [`READ_BYTES`].
+fn parts(spans: &[Span]) -> impl Iterator<Item = &[Span]> {
+    let mut rest = spans;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut n = 0;
+        while n < rest.len() && (n == 0 || bytes + u64::from(rest[n].position.len) <= READ_BYTES) {
+            bytes += u64::from(rest[n].position.len);
+            n += 1;
+        }
+        let (part, more) = rest.split_at(n);
+        rest = more;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Hands chunks to the upload; false if it ended.
+fn send(chunks: &mpsc::Sender<Bytes>, made: Vec<Bytes>) -> bool {
+    made.into_iter().all(|chunk| chunks.blocking_send(chunk).is_ok())
+}
+
+fn warn_of_mixed(partition: &Partition, (keys, values): (bool, bool)) {
+    for (mixed, setting) in [(keys, "esker.key.type"), (values, "esker.value.type")] {
+        if mixed && partition.0.core.metrics.first_mixed(partition.topic(), setting) {
+            tracing::warn!(
+                topic = partition.topic(),
+                "some of this topic's bytes are UTF-8 and some are not, so they end up in two columns; \
+                 `esker topic alter {} --config {setting}=binary` keeps them in one",
+                partition.topic()
+            );
+        }
+    }
+}

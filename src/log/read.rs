@@ -1,0 +1,170 @@
+//! The one read path: a position, and whatever tier has it.
+//!
+//! From the first offset in the WAL on everything is hot, also what is sealed already; below, it is cold. Batches of the hot
+//! tier go out as they came in. A position with no record between it and the end gets one COMMIT control batch at the last
+//! offset, so that it reaches the end (DESIGN 6).
+use bytes::Bytes;
+
+use super::cold::{ColdError, ColdRequest, ColdTarget};
+use super::hot::Span;
+use super::partition::Partition;
+use super::settings::ReplayCompression;
+use super::{Ends, Fetched, Isolation, ReadError};
+use crate::record::Codec;
+use crate::wal::{Position, WalError};
+
+/// How often a read may be sent from one tier to the other before it is answered empty: each time a WAL file was recycled
+/// under it or a gap was skipped.
+const ROUNDS_MAX: usize = 8;
+
+enum Plan {
+    /// Nothing is there yet.
+    Nothing,
+    /// No record up to the end.
+    Marker { last_offset: i64 },
+    Hot(Vec<Span>),
+    Cold { until: i64 },
+}
+
+impl Partition {
+    /// Reads batches from `from` on, up to about `max_bytes`; the first batch always goes, whatever its size, if
+    /// `first_always`. An empty answer means that nothing is readable there now.
+    ///
+    /// # Errors
+    /// [`ReadError::OutOfRange`] outside of the log; [`ReadError::Storage`] and [`ReadError::Damaged`] name the object.
+    pub async fn read(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        first_always: bool,
+        isolation: Isolation,
+    ) -> Result<Fetched, ReadError> {
+        let mut at = from;
+        for _ in 0..ROUNDS_MAX {
+            let (ends, plan) = self.plan(from, at, max_bytes, first_always, isolation)?;
+            let batches = match plan {
+                Plan::Nothing => Vec::new(),
+                Plan::Marker { last_offset } => vec![self.marker(last_offset)],
+                Plan::Hot(spans) => match self.read_hot(&spans).await? {
+                    Some(batches) => batches,
+                    None => continue,
+                },
+                Plan::Cold { until } => {
+                    let (batches, next) = self.read_cold(at, until, max_bytes, first_always).await?;
+                    if batches.is_empty() && next > at {
+                        at = next;
+                        continue;
+                    }
+                    batches
+                }
+            };
+            return Ok(Fetched { batches, ends, aborted: Vec::new() });
+        }
+        Ok(Fetched { batches: Vec::new(), ends: self.ends(), aborted: Vec::new() })
+    }
+
+    fn plan(
+        &self,
+        from: i64,
+        at: i64,
+        max_bytes: usize,
+        first_always: bool,
+        isolation: Isolation,
+    ) -> Result<(Ends, Plan), ReadError> {
+        let state = self.state();
+        let ends = state.ends();
+        if from < ends.log_start || from > ends.high_watermark {
+            return Err(ReadError::OutOfRange { offset: from, log_start: ends.log_start, end: ends.high_watermark });
+        }
+        let until = ends.end_for(isolation);
+        let hot_start = state.hot.start().unwrap_or(ends.high_watermark);
+        let plan = if at >= until {
+            if from < until { Plan::Marker { last_offset: until - 1 } } else { Plan::Nothing }
+        } else if at >= hot_start || at >= state.sealed_end {
+            if let Some(reason) = &state.damaged {
+                return Err(ReadError::Damaged(reason.clone()));
+            }
+            match state.hot.take(at, until, max_bytes, first_always) {
+                spans if !spans.is_empty() => Plan::Hot(spans),
+                _ if state.hot.from(at).next().is_some_and(|s| s.base < until) => Plan::Nothing, // larger than max_bytes
+                _ => Plan::Marker { last_offset: until - 1 },
+            }
+        } else {
+            Plan::Cold { until: until.min(state.sealed_end) }
+        };
+        Ok((ends, plan))
+    }
+
+    /// The batches of `spans`; `None` when one of them was recycled meanwhile: it is cold now.
+    async fn read_hot(&self, spans: &[Span]) -> Result<Option<Vec<Bytes>>, ReadError> {
+        let positions: Vec<Position> = spans.iter().map(|s| s.position).collect();
+        let bytes: u64 = positions.iter().map(|p| u64::from(p.len)).sum();
+        let core = &self.0.core;
+        let batches = match core.wal.read_memory(&positions, true) {
+            Some(batches) => Ok(batches),
+            None => {
+                let wal = core.wal.clone();
+                let read = core.env.tasks.hot.spawn_blocking(move || wal.read(&positions, true));
+                read.await.map_err(|e| ReadError::Storage(format!("reading the WAL was cut off: {e}")))?
+            }
+        };
+        match batches {
+            Ok(batches) => {
+                core.metrics.hot_bytes_out.inc_by(bytes);
+                Ok(Some(batches))
+            }
+            Err(WalError::Recycled(_)) => {
+                self.forget_recycled();
+                Ok(None)
+            }
+            Err(e @ WalError::Damaged(_)) => Err(ReadError::Damaged(e.to_string())),
+            Err(e) => Err(ReadError::Storage(e.to_string())),
+        }
+    }
+
+    /// Drops from the hot index what the WAL has recycled.
+    pub(super) fn forget_recycled(&self) {
+        let oldest = self.0.core.wal.oldest_group();
+        let mut state = self.state();
+        let sealed_end = state.sealed_end;
+        state.hot.forget_below(oldest, sealed_end);
+    }
+
+    async fn read_cold(
+        &self,
+        from: i64,
+        until: i64,
+        max_bytes: usize,
+        first_always: bool,
+    ) -> Result<(Vec<Bytes>, i64), ReadError> {
+        let want = ColdRequest { from, until, min_bytes: 0, max_bytes };
+        let read = self.0.core.cold.read(&self.cold_target(), &self.0.entries, want).await.map_err(read_error)?;
+        if !first_always && read.bytes > max_bytes {
+            return Ok((Vec::new(), from));
+        }
+        self.0.core.metrics.cold_bytes_out.inc_by(read.bytes as u64);
+        Ok((read.batches, read.next))
+    }
+
+    pub(super) fn cold_target(&self) -> ColdTarget {
+        let codec = match self.settings().replay_compression {
+            ReplayCompression::None => Codec::None,
+            ReplayCompression::Lz4 => Codec::Lz4,
+            ReplayCompression::Zstd => Codec::Zstd,
+        };
+        ColdTarget { topic_id: self.topic_id(), partition: self.number(), codec }
+    }
+
+    fn marker(&self, last_offset: i64) -> Bytes {
+        let epoch = self.state().epoch_at(last_offset).unwrap_or_else(|| self.0.core.leader_epoch());
+        crate::record::commit_marker(last_offset, epoch, self.0.core.env.clock.now_ms())
+    }
+}
+
+/// What a reader is told of a failure of the cold tier.
+pub(super) fn read_error(error: ColdError) -> ReadError {
+    match error {
+        e @ (ColdError::Damaged { .. } | ColdError::Missing { .. }) => ReadError::Damaged(e.to_string()),
+        e => ReadError::Storage(e.to_string()),
+    }
+}

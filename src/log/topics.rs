@@ -1,0 +1,272 @@
+//! Topics of an open log: names and ids to partitions, and their creation, change and deletion.
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::core::Core;
+use super::partition::{Beginning, Partition};
+use super::settings::{self, TopicSettings, Values};
+use super::{NewTopic, TopicError, TopicInfo};
+use crate::archive::{self, PartitionArchive, Topics, layout};
+use crate::base::{Limits, Uuid};
+
+/// Most partitions of one topic.
+const PARTITIONS_OF_TOPIC_MAX: i32 = 10_000;
+
+/// A live topic.
+#[derive(Clone, Debug)]
+struct Live {
+    info: Arc<TopicInfo>,
+    partitions: Vec<Partition>,
+}
+
+/// All live topics.
+pub(super) struct Registry {
+    core: Arc<Core>,
+    archive: Topics,
+    defaults: Values,
+    default_partitions: i32,
+    /// One change at a time: creation, deletion and settings are rare, and their order must be the bucket's.
+    changing: tokio::sync::Mutex<()>,
+    live: RwLock<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    by_name: BTreeMap<String, Live>,
+    by_id: HashMap<Uuid, String>,
+    partitions: usize,
+}
+
+impl Registry {
+    pub fn new(core: Arc<Core>, archive: Topics, defaults: Values, default_partitions: i32) -> Self {
+        let live = RwLock::default();
+        Self { core, archive, defaults, default_partitions, changing: tokio::sync::Mutex::default(), live }
+    }
+
+    /// Adds the topics of the bucket at a start; `begin` says what the WAL held of each partition.
+    pub fn load(
+        &self,
+        partitions: BTreeMap<(Uuid, i32), PartitionArchive>,
+        mut begin: impl FnMut(&PartitionArchive) -> Beginning,
+    ) -> Result<(), TopicError> {
+        for topic in self.archive.list() {
+            let own = partitions.range((topic.id, 0)..=(topic.id, i32::MAX)).map(|(_, p)| p.clone());
+            let settings = self.in_force_or_defaults(&topic);
+            let made = own.map(|p| (begin(&p), p)).map(|(b, p)| self.partition_of(&topic.name, &settings, p, b)).collect();
+            self.insert(&topic, made);
+        }
+        Ok(())
+    }
+
+    pub fn list(&self) -> Vec<Arc<TopicInfo>> {
+        self.read().by_name.values().map(|t| t.info.clone()).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<Arc<TopicInfo>> {
+        self.read().by_name.get(name).map(|t| t.info.clone())
+    }
+
+    pub fn by_id(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
+        let live = self.read();
+        live.by_id.get(&id).and_then(|name| live.by_name.get(name)).map(|t| t.info.clone())
+    }
+
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Partition> {
+        let index = usize::try_from(partition).ok()?;
+        self.read().by_name.get(topic)?.partitions.get(index).cloned()
+    }
+
+    /// Partitions of one topic, or of all.
+    pub fn partitions(&self, topic: Option<&str>) -> Result<Vec<Partition>, TopicError> {
+        let live = self.read();
+        match topic {
+            None => Ok(live.by_name.values().flat_map(|t| t.partitions.iter().cloned()).collect()),
+            Some(name) => match live.by_name.get(name) {
+                Some(t) => Ok(t.partitions.clone()),
+                None => Err(TopicError::Unknown(name.to_owned())),
+            },
+        }
+    }
+
+    /// Checks a topic without creating it; returns the number of partitions that it would get.
+    pub fn check(&self, topic: &NewTopic) -> Result<i32, TopicError> {
+        if let Err(bad) = layout::check_topic_name(&topic.name) {
+            return Err(TopicError::BadName { name: topic.name.clone(), why: bad.reason });
+        }
+        let live = self.read();
+        if live.by_name.contains_key(&topic.name) {
+            return Err(TopicError::Exists(topic.name.clone()));
+        }
+        let partitions = topic.partitions.unwrap_or(self.default_partitions);
+        check_partitions(partitions, live.partitions, 0)?;
+        self.resolve(&topic.settings)?;
+        Ok(partitions)
+    }
+
+    pub async fn create(&self, topic: NewTopic) -> Result<Arc<TopicInfo>, TopicError> {
+        let _one = self.changing.lock().await;
+        let partitions = self.check(&topic)?;
+        let settings = Arc::new(self.resolve(&topic.settings)?);
+        let (made, archives) =
+            self.archive.create(&topic.name, partitions, topic.settings).await.map_err(|e| self.failed(e))?;
+        let new = |a| self.partition_of(&made.name, &settings, a, Beginning::default());
+        let partitions = archives.into_iter().map(new).collect();
+        Ok(self.insert(&made, partitions))
+    }
+
+    pub async fn add_partitions(&self, name: &str, total: i32, validate_only: bool) -> Result<(), TopicError> {
+        let _one = self.changing.lock().await;
+        let (info, mut partitions, all) = {
+            let live = self.read();
+            let topic = live.by_name.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+            (topic.info.clone(), topic.partitions.clone(), live.partitions)
+        };
+        if total <= info.partitions {
+            return Err(TopicError::BadPartitions(format!(
+                "topic '{name}' has {} partitions and cannot have {total}: partitions can only be added",
+                info.partitions
+            )));
+        }
+        check_partitions(total, all, info.partitions)?;
+        if validate_only {
+            return Ok(());
+        }
+        let (made, archives) = self.archive.add_partitions(name, total).await.map_err(|e| self.failed(e))?;
+        let settings = Arc::new(self.resolve(&made.settings)?);
+        let new = |a| self.partition_of(name, &settings, a, Beginning::default());
+        partitions.extend(archives.into_iter().map(new));
+        self.insert(&made, partitions);
+        Ok(())
+    }
+
+    pub async fn alter(
+        &self,
+        name: &str,
+        validate_only: bool,
+        change: impl FnOnce(&mut Values) -> Result<(), TopicError>,
+    ) -> Result<(), TopicError> {
+        let _one = self.changing.lock().await;
+        let info = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
+        let mut values = info.settings.clone();
+        change(&mut values)?;
+        let settings = Arc::new(self.resolve(&values)?);
+        if validate_only || values == info.settings {
+            return Ok(());
+        }
+        let replace = |now: &mut Values| now.clone_from(&values);
+        let made = self.archive.alter(name, replace).await.map_err(|e| self.failed(e))?;
+        let partitions = self.partitions(Some(name))?;
+        partitions.iter().for_each(|p| p.set_settings(settings.clone()));
+        self.insert(&made, partitions);
+        Ok(())
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<(), TopicError> {
+        let _one = self.changing.lock().await;
+        if self.get(name).is_none() {
+            return Err(TopicError::Unknown(name.to_owned()));
+        }
+        self.archive.delete(name).await.map_err(|e| self.failed(e))?;
+        let gone = {
+            let mut live = self.write();
+            let gone = live.by_name.remove(name);
+            if let Some(topic) = &gone {
+                live.by_id.remove(&topic.info.id);
+                live.partitions -= topic.partitions.len();
+            }
+            gone
+        };
+        gone.iter().flat_map(|t| &t.partitions).for_each(|p| p.close("the topic was deleted"));
+        Ok(())
+    }
+
+    pub fn describe(&self, topic: Option<&str>) -> Result<Vec<super::SettingInfo>, TopicError> {
+        let own = match topic {
+            None => Values::new(),
+            Some(name) => self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?.settings.clone(),
+        };
+        Ok(settings::describe(&self.defaults, &own))
+    }
+
+    fn resolve(&self, own: &Values) -> Result<TopicSettings, TopicError> {
+        let settings = TopicSettings::resolve(&self.defaults, own)?;
+        let ceiling = self.core.env.limits.message_max_bytes_ceiling();
+        if u64::from(settings.max_message_bytes) > ceiling {
+            return Err(TopicError::BadSetting(format!(
+                "max.message.bytes={}: with memory.bytes={} a batch may have at most {ceiling} bytes; raise memory.bytes",
+                settings.max_message_bytes,
+                self.core.env.limits.memory_bytes()
+            )));
+        }
+        Ok(settings)
+    }
+
+    /// Settings that another version of Esker wrote may not be understood here; the topic is served all the same.
+    fn in_force_or_defaults(&self, topic: &archive::topics::Topic) -> Arc<TopicSettings> {
+        let resolved = self.resolve(&topic.settings).or_else(|error| {
+            tracing::warn!(topic = topic.name, %error, "the topic's settings are not understood; the defaults are in force");
+            self.resolve(&Values::new())
+        });
+        Arc::new(resolved.unwrap_or_else(|_| TopicSettings::built_in()))
+    }
+
+    fn partition_of(&self, name: &str, settings: &Arc<TopicSettings>, a: PartitionArchive, b: Beginning) -> Partition {
+        Partition::new(self.core.clone(), name.into(), settings.clone(), a, b)
+    }
+
+    fn insert(&self, topic: &archive::topics::Topic, partitions: Vec<Partition>) -> Arc<TopicInfo> {
+        let info = Arc::new(TopicInfo {
+            name: topic.name.clone(),
+            id: topic.id,
+            partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
+            settings: topic.settings.clone(),
+        });
+        let mut live = self.write();
+        live.partitions += partitions.len();
+        live.by_id.insert(topic.id, topic.name.clone());
+        if let Some(old) = live.by_name.insert(topic.name.clone(), Live { info: info.clone(), partitions }) {
+            live.partitions -= old.partitions.len();
+        }
+        self.core.metrics.partitions.set(i64::try_from(live.partitions).unwrap_or(i64::MAX));
+        info
+    }
+
+    fn failed(&self, error: archive::topics::TopicError) -> TopicError {
+        use archive::topics::TopicError as E;
+        match error {
+            E::Exists(name) => TopicError::Exists(name),
+            E::Unknown(name) => TopicError::Unknown(name),
+            E::BadName(bad) => TopicError::BadName { name: bad.name, why: bad.reason },
+            e @ E::Partitions { .. } => TopicError::BadPartitions(e.to_string()),
+            E::Commit(e) if e.is_fenced() => {
+                self.core.fence.fail(e.to_string());
+                TopicError::NotServing(e.to_string())
+            }
+            E::Commit(e) => TopicError::Storage(e.to_string()),
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a topic that has `own` of the `all` partitions of the broker may have `wanted`.
+fn check_partitions(wanted: i32, all: usize, own: i32) -> Result<(), TopicError> {
+    if !(1..=PARTITIONS_OF_TOPIC_MAX).contains(&wanted) {
+        let bad = format!("a topic has 1 to {PARTITIONS_OF_TOPIC_MAX} partitions, not {wanted}");
+        return Err(TopicError::BadPartitions(bad));
+    }
+    let total = all + usize::try_from(wanted - own).unwrap_or(0);
+    if total > Limits::PARTITIONS_MAX {
+        return Err(TopicError::BadPartitions(format!(
+            "{total} partitions would be more than the {} that a broker serves",
+            Limits::PARTITIONS_MAX
+        )));
+    }
+    Ok(())
+}
