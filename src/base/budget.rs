@@ -20,10 +20,10 @@ struct Pool {
     waiting: AtomicU64,
 }
 
-/// A share of a [`ByteBudget`]; returned on drop.
-#[derive(Debug)]
+/// A share of a [`ByteBudget`]; returned when the last clone is dropped.
+#[derive(Clone, Debug)]
 pub struct BytePermit {
-    _permit: OwnedSemaphorePermit,
+    _permit: Arc<OwnedSemaphorePermit>,
     bytes: u64,
 }
 
@@ -48,14 +48,14 @@ impl ByteBudget {
         let guard = Waiting(&self.0.waiting);
         let permit = self.0.free.clone().acquire_many_owned(units).await.expect("the semaphore is never closed");
         drop(guard);
-        BytePermit { _permit: permit, bytes: u64::from(units) * UNIT }
+        BytePermit { _permit: Arc::new(permit), bytes: u64::from(units) * UNIT }
     }
 
     /// Takes `bytes` if they are free now and nobody waits for them.
     pub fn try_acquire(&self, bytes: u64) -> Option<BytePermit> {
         let units = self.units_for(bytes);
         let permit = self.0.free.clone().try_acquire_many_owned(units).ok()?;
-        Some(BytePermit { _permit: permit, bytes: u64::from(units) * UNIT })
+        Some(BytePermit { _permit: Arc::new(permit), bytes: u64::from(units) * UNIT })
     }
 
     /// The pool's name, for metrics and messages.

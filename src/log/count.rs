@@ -1,4 +1,7 @@
 //! What the log counts.
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::base::Metrics;
 use crate::base::metrics::{Counter, Gauge, Histogram};
 use crate::record::Checked;
@@ -24,6 +27,8 @@ pub(super) struct Counts {
     pub partitions: Gauge,
     pub store_away: Gauge,
     pub pinned_bytes: Gauge,
+    mixed: Arc<Mutex<HashSet<(String, &'static str)>>>,
+    mixed_topics: Counter,
 }
 
 impl Counts {
@@ -47,7 +52,18 @@ impl Counts {
             partitions: m.gauge("partitions", "Partitions of live topics"),
             store_away: m.gauge("store_away", "1 while the object store does not answer"),
             pinned_bytes: m.gauge("wal_pinned_bytes", "Bytes of WAL files that unsealed records or state keep from being recycled"),
+            mixed: Arc::default(),
+            mixed_topics: m.counter("mixed_columns", "Topics and columns that hold both UTF-8 and other bytes"),
         }
+    }
+
+    /// Whether this is the first time that a topic's column was seen to mix UTF-8 and other bytes.
+    pub fn first_mixed(&self, topic: &str, setting: &'static str) -> bool {
+        let first = self.mixed.lock().unwrap_or_else(PoisonError::into_inner).insert((topic.to_owned(), setting));
+        if first {
+            self.mixed_topics.inc();
+        }
+        first
     }
 
     pub fn produced(&self, checked: &Checked, bytes: usize) {

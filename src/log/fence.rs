@@ -66,6 +66,16 @@ impl Fence {
             *slot = Some(reason);
         }
         drop(slot);
+        self.tell();
+    }
+
+    /// Ends the service of this log because it was asked to.
+    pub fn end(&self, reason: &str) {
+        self.0.reason.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| reason.to_owned());
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.0.failed.store(true, Ordering::SeqCst);
         self.0.changed.send_modify(|n| *n += 1);
     }

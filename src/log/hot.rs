@@ -94,6 +94,14 @@ impl HotIndex {
         self.from(from).map(|s| u64::from(s.position.len)).sum()
     }
 
+    /// Forgets what ends at or below `log_start`.
+    pub fn begin_at_or_above(&mut self, log_start: i64) {
+        while let Some(span) = self.spans.front().filter(|s| s.next <= log_start) {
+            self.bytes -= u64::from(span.position.len);
+            self.spans.pop_front();
+        }
+    }
+
     /// Forgets what is sealed (below `sealed_end`) and lies in groups below `group`, whose WAL files went.
     pub fn forget_below(&mut self, group: u64, sealed_end: i64) {
         while let Some(span) = self.spans.front().filter(|s| s.position.group < group && s.next <= sealed_end) {

@@ -62,7 +62,7 @@ impl Partition {
         }
         let older = self.0.archive.view().epoch_end(epoch).await.map_err(archive_error)?;
         Ok(match older.at_or_below {
-            Some(start) => (start.epoch, older.above.map_or(end, |next| next.first)),
+            Some(start) => (start.epoch(), older.above.map_or(end, |next| next.first_offset())),
             None if known.is_empty() => (epoch, log_end),
             None => (-1, -1),
         })

@@ -16,19 +16,36 @@
 //! | `open` | the order of a start |
 //! | `fence` | whether this broker may still answer |
 pub mod cold;
+mod core;
+mod count;
+mod entries;
 mod error;
 mod fence;
+mod hot;
+mod layout;
+mod lookup;
+mod mover;
+mod open;
+mod partition;
 mod producers;
+mod read;
 pub mod settings;
+mod topics;
+mod wait;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{AppendError, OpenError, ReadError, TopicError};
+pub use partition::Partition;
 
 use crate::base::tasks::Tasks;
-use crate::base::{BytePermit, Clock, Limits, Metrics, Random, Uuid};
+use crate::base::{Clock, Limits, Metrics, Random, Uuid};
+use core::Core;
+use mover::Mover;
+use topics::Registry;
 use bytes::Bytes;
 
 /// What a log takes from its surroundings.
@@ -46,6 +63,9 @@ pub struct Env {
     pub tasks: Tasks,
 }
 
+/// What a start waits for, if it waits.
+pub type Waiting = tokio::sync::watch::Sender<Option<String>>;
+
 /// How a log is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -59,30 +79,33 @@ pub struct Options {
     pub take_over: bool,
     /// Probe the bucket again even if an earlier probe passed.
     pub probe: bool,
-    /// Go on where the WAL is damaged, recording what is lost as gaps.
-    pub accept_loss: bool,
+    /// Where clients find this broker; told to whoever is refused the bucket.
+    pub address: String,
     /// Defaults of topic settings, by name (`retention.ms`, `esker.seal.ms`, ...).
-    pub topic_defaults: std::collections::BTreeMap<String, String>,
+    pub topic_defaults: BTreeMap<String, String>,
     /// Partitions of a topic that names no number. Default: 1.
     pub num_partitions: i32,
-    /// WAL options: budget, durability.
-    pub wal: WalSettings,
+    /// The WAL's options; its folder is always `wal` under `data_dir`.
+    pub wal: crate::wal::WalOptions,
+    /// The store's options.
+    pub store: crate::store::StoreOptions,
+    /// Told what a start waits for: the store, while it does not answer.
+    pub waiting: Option<Waiting>,
     /// How long a stop may take to seal what is left. Default: 30 s.
     pub stop_timeout: Duration,
 }
 
-/// The WAL's options that a user sets.
-#[derive(Clone, Debug, Default)]
-pub struct WalSettings {
-    /// `wal.bytes`; `None`: a quarter of the free disk at the first start, 1 GiB to 64 GiB.
-    pub budget_bytes: Option<u64>,
-    /// `durability = os`: acknowledge when the operating system has it, without a sync.
-    pub durability_os: bool,
-}
-
 /// An open log; cheap to clone. The last clone does not stop it: call [`Log::stop`].
-#[derive(Clone, Debug)]
-pub struct Log(Arc<()>);
+#[derive(Clone)]
+pub struct Log(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    registry: Arc<Registry>,
+    mover: Arc<Mover>,
+    report: StartReport,
+    options: Options,
+}
 
 /// What a start found and did, for the operator. One sentence a line.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +128,7 @@ pub struct TopicInfo {
     /// Number of partitions, numbered from 0.
     pub partitions: i32,
     /// Settings that differ from the broker's defaults.
-    pub settings: std::collections::BTreeMap<String, String>,
+    pub settings: BTreeMap<String, String>,
 }
 
 /// One setting as it is in force, with where it comes from.
@@ -152,12 +175,8 @@ pub struct NewTopic {
     /// Number of partitions; `None`: the broker's default.
     pub partitions: Option<i32>,
     /// Its own settings.
-    pub settings: std::collections::BTreeMap<String, String>,
+    pub settings: BTreeMap<String, String>,
 }
-
-/// One partition of an open log; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Partition(Arc<()>);
 
 /// The ends of a partition: `log_start <= last_stable <= high_watermark <= log_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,12 +207,21 @@ pub struct Appended {
 /// An append that was numbered and handed to the WAL; resolves when a sync covered it. Dropping it forgets the answer,
 /// not the records.
 #[derive(Debug)]
-pub struct Pending(());
+pub struct Pending {
+    appended: Appended,
+    durable: tokio::sync::oneshot::Receiver<()>,
+}
 
 impl Pending {
     /// Waits for the sync.
+    ///
+    /// # Errors
+    /// [`AppendError::NotServing`] when the log ended first: the records may or may not be there after a restart.
     pub async fn durable(self) -> Result<Appended, AppendError> {
-        unimplemented!()
+        match self.durable.await {
+            Ok(()) => Ok(self.appended),
+            Err(_) => Err(AppendError::NotServing("it was closed before the records were synced".to_owned())),
+        }
     }
 }
 
@@ -209,7 +237,8 @@ pub enum Isolation {
 /// A range of batches, from whichever tier.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// Whole Kafka v2 batches in offset order; the first may begin below the position that was asked for.
+    /// Pieces of one or more whole Kafka v2 batches, in offset order; the first may begin below the position that was
+    /// asked for.
     pub batches: Vec<Bytes>,
     /// Ends as of this read.
     pub ends: Ends,
@@ -309,194 +338,219 @@ pub struct StopReport {
     pub unsealed: Vec<String>,
 }
 
-#[allow(unused_variables, clippy::unused_async)]
+/// How often a stop looks whether everything that was appended is synced.
+const SYNC_POLL: Duration = Duration::from_millis(1);
+
+impl Options {
+    /// The defaults, with everything under `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            store_url: None,
+            broker_id: 1,
+            take_over: false,
+            probe: false,
+            address: "embedded".to_owned(),
+            topic_defaults: BTreeMap::new(),
+            num_partitions: 1,
+            wal: crate::wal::WalOptions::default(),
+            store: crate::store::StoreOptions::default(),
+            waiting: None,
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Log {
-    /// Opens a log: recovers the WAL, opens and claims the bucket, loads topics and manifests, starts the mover.
-    pub async fn open(options: Options, env: Env) -> Result<Log, OpenError> {
-        unimplemented!()
+    /// Starts the tasks of a log whose parts are there.
+    fn start(
+        core: Arc<Core>,
+        registry: Arc<Registry>,
+        mover: Arc<Mover>,
+        report: StartReport,
+        options: Options,
+    ) -> Self {
+        core.env.tasks.hot.spawn(open::watch_owner(core.clone()));
+        core.env.tasks.cold.spawn(mover.clone().run());
+        Self(Arc::new(Inner { core, registry, mover, report, options }))
     }
 
     /// What the start found.
     pub fn start_report(&self) -> &StartReport {
-        unimplemented!()
+        &self.0.report
     }
 
     /// Resolves, with the reason, when this log can no longer serve: the WAL failed, or another broker owns the bucket.
     /// The process should end at once with exit code 1.
     pub async fn failed(&self) -> String {
-        unimplemented!()
+        self.0.core.fence.failed().await
     }
 
     /// Must be awaited before any answer leaves the process: checks that the last look at the owner chain is not too
     /// old (DESIGN 4.4). An error means that nothing may be answered any more.
+    ///
+    /// # Errors
+    /// The reason for which this log serves no more.
     pub async fn may_answer(&self) -> Result<(), String> {
-        unimplemented!()
+        self.0.core.fence.may_answer().await
     }
 
     /// Number of this broker.
     pub fn broker_id(&self) -> i32 {
-        unimplemented!()
+        self.0.options.broker_id
     }
 
     /// Id of the cluster (of the bucket).
     pub fn cluster_id(&self) -> Uuid {
-        unimplemented!()
+        self.0.report.cluster_id
     }
 
     /// Number of this life of the broker; also the leader epoch of what it writes.
     pub fn epoch(&self) -> u32 {
-        unimplemented!()
+        self.0.report.epoch
     }
 
     /// A producer id that was never given out before and never will be again.
     pub fn new_producer_id(&self) -> i64 {
-        unimplemented!()
+        self.0.core.new_producer_id()
     }
 
     /// All topics, by name.
     pub fn topics(&self) -> Vec<Arc<TopicInfo>> {
-        unimplemented!()
+        self.0.registry.list()
     }
 
     /// A topic by name.
     pub fn topic(&self, name: &str) -> Option<Arc<TopicInfo>> {
-        unimplemented!()
+        self.0.registry.get(name)
     }
 
     /// A topic by id.
     pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
-        unimplemented!()
+        self.0.registry.by_id(id)
     }
 
     /// A partition by topic name.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Partition> {
-        unimplemented!()
+        self.0.registry.partition(topic, partition)
     }
 
     /// Checks a topic as [`Log::create_topic`] would, without creating it. Returns the number of partitions it would get.
+    ///
+    /// # Errors
+    /// [`TopicError`] as for the creation.
     pub fn check_new_topic(&self, topic: &NewTopic) -> Result<i32, TopicError> {
-        unimplemented!()
+        self.0.registry.check(topic)
     }
 
     /// Creates a topic; durable in the bucket when it returns.
+    ///
+    /// # Errors
+    /// [`TopicError`]; after [`TopicError::Storage`] it may have been created all the same.
     pub async fn create_topic(&self, topic: NewTopic) -> Result<Arc<TopicInfo>, TopicError> {
-        unimplemented!()
+        self.0.registry.create(topic).await
     }
 
     /// Raises the number of partitions.
+    ///
+    /// # Errors
+    /// [`TopicError`].
     pub async fn create_partitions(&self, topic: &str, total: i32, validate_only: bool) -> Result<(), TopicError> {
-        unimplemented!()
+        self.0.registry.add_partitions(topic, total, validate_only).await
     }
 
     /// Replaces a topic's own settings as `change` says: from the present ones to the ones it returns.
+    ///
+    /// # Errors
+    /// [`TopicError`]; what `change` returns too.
     pub async fn alter_settings(
         &self,
         topic: &str,
         validate_only: bool,
-        change: impl FnOnce(&mut std::collections::BTreeMap<String, String>) -> Result<(), TopicError> + Send,
+        change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), TopicError> + Send,
     ) -> Result<(), TopicError> {
-        unimplemented!()
+        self.0.registry.alter(topic, validate_only, change).await
     }
 
     /// Deletes a topic; its objects are removed in the background.
+    ///
+    /// # Errors
+    /// [`TopicError`].
     pub async fn delete_topic(&self, topic: &str) -> Result<(), TopicError> {
-        unimplemented!()
+        self.0.registry.delete(topic).await
     }
 
     /// Settings of a topic as they are in force (`None`: the broker's defaults).
+    ///
+    /// # Errors
+    /// [`TopicError::Unknown`].
     pub fn settings(&self, topic: Option<&str>) -> Result<Vec<SettingInfo>, TopicError> {
-        unimplemented!()
-    }
-
-    /// Waits until about `min_bytes` can be read at the given positions together, or until `max_wait` is over, or
-    /// until one of the partitions is gone. Costs no thread and one timer for all of them.
-    pub async fn wait(&self, places: &[WaitOn], min_bytes: usize, max_wait: Duration) {
-        unimplemented!()
+        self.0.registry.describe(topic)
     }
 
     /// Seals and commits what is decided now, of one topic or of all, and waits for it.
+    ///
+    /// # Errors
+    /// [`TopicError::Unknown`]; [`TopicError::Storage`] when the store or the WAL failed.
     pub async fn seal(&self, topic: Option<&str>) -> Result<Vec<PartitionLayout>, TopicError> {
-        unimplemented!()
-    }
-
-    /// What lies where.
-    pub async fn layout(
-        &self,
-        topic: Option<&str>,
-        partition: Option<i32>,
-    ) -> Result<Vec<PartitionLayout>, TopicError> {
-        unimplemented!()
+        let partitions = self.0.registry.partitions(topic)?;
+        self.0.mover.seal_now(&partitions).await.map_err(|e| TopicError::Storage(e.to_string()))?;
+        self.layout(topic, None).await
     }
 
     /// Bytes in the WAL and in live segments of each partition, for `DescribeLogDirs`: (topic, partition, bytes).
     pub fn sizes(&self) -> Vec<(String, i32, u64)> {
-        unimplemented!()
+        let all = self.0.registry.partitions(None).unwrap_or_default();
+        all.iter().map(|p| (p.topic().to_owned(), p.number(), p.stored_bytes())).collect()
     }
 
     /// The WAL's folder, its budget and what of it is free, in bytes.
     pub fn wal_space(&self) -> (PathBuf, u64, u64) {
-        unimplemented!()
+        let space = self.0.core.wal.space();
+        (open::wal_dir(&self.0.options), space.budget, space.budget.saturating_sub(space.pinned))
     }
 
-    /// Whether requests may be served now; else what is being waited for.
+    /// Whether requests may be served now; else why not.
+    ///
+    /// # Errors
+    /// The reason for which this log serves no more.
     pub fn ready(&self) -> Result<(), String> {
-        unimplemented!()
+        self.0.core.fence.reason().map_or(Ok(()), Err)
     }
 
     /// A clean stop: refuses appends, seals to the LSO, writes state, and releases the bucket if nothing remains.
     pub async fn stop(&self) -> StopReport {
-        unimplemented!()
+        let inner = &self.0;
+        let partitions = inner.registry.partitions(None).unwrap_or_default();
+        partitions.iter().for_each(|p| p.refuse_appends("the broker is stopping"));
+        let mut unsealed = Vec::new();
+        let synced = async { while !partitions.iter().all(Partition::is_synced) { tokio::time::sleep(SYNC_POLL).await } };
+        if tokio::time::timeout(inner.options.stop_timeout, synced).await.is_err() {
+            unsealed.push("the WAL could not be written to its end".to_owned());
+        }
+        match tokio::time::timeout(inner.options.stop_timeout, inner.mover.seal_now(&partitions)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => unsealed.push(error.to_string()),
+            Err(_) => unsealed.push(format!("sealing took longer than {:?}", inner.options.stop_timeout)),
+        }
+        unsealed.extend(partitions.iter().filter_map(Partition::unsealed_line));
+        let mut released = false;
+        if unsealed.is_empty() {
+            match inner.core.ownership.release().await {
+                Ok(()) => released = true,
+                Err(error) => unsealed.push(format!("the bucket was not released: {error}")),
+            }
+        }
+        inner.core.fence.end("the broker has stopped");
+        partitions.iter().for_each(|p| p.close("the broker has stopped"));
+        let wal = inner.core.wal.clone();
+        let _ = inner.core.env.tasks.hot.spawn_blocking(move || wal.close()).await;
+        StopReport { released, unsealed }
     }
 }
 
-#[allow(unused_variables, clippy::unused_async)]
-impl Partition {
-    /// Topic name.
-    pub fn topic(&self) -> &str {
-        unimplemented!()
-    }
-
-    /// Partition number.
-    pub fn number(&self) -> i32 {
-        unimplemented!()
-    }
-
-    /// Its ends now.
-    pub fn ends(&self) -> Ends {
-        unimplemented!()
-    }
-
-    /// Checks, numbers and stamps one record set (exactly one v2 batch) and hands it to the WAL, all without waiting.
-    /// `permit` is the share of the request budget that its bytes hold; it is returned when they are durable.
-    pub fn append(&self, records: Bytes, permit: Option<Arc<BytePermit>>) -> Result<Pending, AppendError> {
-        unimplemented!()
-    }
-
-    /// Reads batches from `from` on, up to about `max_bytes`; the first batch always goes, whatever its size, if
-    /// `first_always`. An empty answer means that nothing is readable there now.
-    pub async fn read(
-        &self,
-        from: i64,
-        max_bytes: usize,
-        first_always: bool,
-        isolation: Isolation,
-    ) -> Result<Fetched, ReadError> {
-        unimplemented!()
-    }
-
-    /// Answers an offset query.
-    pub async fn find(&self, query: OffsetQuery, isolation: Isolation) -> Result<FoundOffset, ReadError> {
-        unimplemented!()
-    }
-
-    /// For `OffsetForLeaderEpoch`: the greatest epoch at or below `epoch` that has records, and its end offset;
-    /// (-1, -1) if there is none.
-    pub async fn end_of_epoch(&self, epoch: i32) -> Result<(i32, i64), ReadError> {
-        unimplemented!()
-    }
-
-    /// Moves the log start up to `before` (-1: the high watermark); returns the new log start when that is durable.
-    pub async fn delete_records(&self, before: i64) -> Result<i64, ReadError> {
-        unimplemented!()
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("epoch", &self.epoch()).finish_non_exhaustive()
     }
 }

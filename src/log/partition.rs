@@ -193,13 +193,15 @@ impl Partition {
         self.state().closed.get_or_insert_with(|| reason.to_owned());
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.state().closed.is_some()
+    /// Whether everything that was appended is durable.
+    pub(super) fn is_synced(&self) -> bool {
+        let state = self.state();
+        state.high_watermark == state.log_end
     }
 
     /// Checks, numbers and stamps one record set (exactly one v2 batch) and hands it to the WAL, all without waiting.
     /// `permit` is the share of the request budget that its bytes hold; it is returned when they are durable.
-    pub fn append(&self, records: Bytes, permit: Option<Arc<BytePermit>>) -> Result<Pending, AppendError> {
+    pub fn append(&self, records: Bytes, permit: Option<BytePermit>) -> Result<Pending, AppendError> {
         let settings = self.settings();
         let now_ms = self.0.core.env.clock.now_ms();
         let batch = one_batch(records)?;
@@ -237,7 +239,7 @@ impl Partition {
         base: i64,
         last: i64,
         now_ms: i64,
-        permit: Option<Arc<BytePermit>>,
+        permit: Option<BytePermit>,
     ) -> Result<(), AppendError> {
         let meta = FrameMeta {
             kind: FrameKind::BATCH,
@@ -510,7 +512,7 @@ fn limits(settings: &TopicSettings, now_ms: i64) -> CheckLimits {
 
 /// Epochs of the manifest, then those that only the WAL knows.
 fn joined(manifest: &Manifest, from_wal: Vec<(i32, i64)>) -> Vec<(i32, i64)> {
-    let mut all: Vec<(i32, i64)> = manifest.epochs.iter().map(|e| (e.epoch, e.first)).collect();
+    let mut all: Vec<(i32, i64)> = manifest.epochs.iter().map(|e| (e.epoch(), e.first_offset())).collect();
     for (epoch, first) in from_wal {
         if all.last().is_none_or(|(newest, _)| *newest < epoch) {
             all.push((epoch, first));

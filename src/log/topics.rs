@@ -4,9 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::core::Core;
 use super::partition::{Beginning, Partition};
+use super::producers::Producers;
 use super::settings::{self, TopicSettings, Values};
 use super::{NewTopic, TopicError, TopicInfo};
-use crate::archive::{self, PartitionArchive, Topics, layout};
+use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
 use crate::base::{Limits, Uuid};
 
 /// Most partitions of one topic.
@@ -43,16 +44,21 @@ impl Registry {
         Self { core, archive, defaults, default_partitions, changing: tokio::sync::Mutex::default(), live }
     }
 
-    /// Adds the topics of the bucket at a start; `begin` says what the WAL held of each partition.
-    pub fn load(
+    /// Adds the topics of the bucket at a start; `begin` says what the WAL held of each partition. Producers as of the
+    /// manifest are read for those that the WAL does not tell enough of.
+    pub async fn load(
         &self,
         partitions: BTreeMap<(Uuid, i32), PartitionArchive>,
         mut begin: impl FnMut(&PartitionArchive) -> Beginning,
-    ) -> Result<(), TopicError> {
+    ) -> Result<(), ArchiveError> {
         for topic in self.archive.list() {
-            let own = partitions.range((topic.id, 0)..=(topic.id, i32::MAX)).map(|(_, p)| p.clone());
             let settings = self.in_force_or_defaults(&topic);
-            let made = own.map(|p| (begin(&p), p)).map(|(b, p)| self.partition_of(&topic.name, &settings, p, b)).collect();
+            let mut made = Vec::new();
+            for (_, archive) in partitions.range((topic.id, 0)..=(topic.id, i32::MAX)) {
+                let mut from_wal = begin(archive);
+                from_wal.producers.put_before(&Producers::from_archive(&*archive.producers().await?));
+                made.push(self.partition_of(&topic.name, &settings, archive.clone(), from_wal));
+            }
             self.insert(&topic, made);
         }
         Ok(())

@@ -111,6 +111,11 @@ impl Mover {
         }
     }
 
+    /// Where segments go.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Works until the service ends.
     pub async fn run(self: Arc<Self>) {
         while self.core.fence.reason().is_none() {
@@ -288,7 +293,8 @@ impl Mover {
     async fn release(&self, partitions: &[Partition], now: i64, at_once: bool) {
         let _one = self.releasing.lock().await;
         let (r, ends) = self.r(partitions);
-        let last = self.state.head().filter(|s| s.r.wal_id == self.wal_id).map_or(0, |s| s.r.group);
+        let head = self.state.head();
+        let last = if head.r.wal_id == self.wal_id { head.r.group } else { 0 };
         let frees = self.core.wal.space().files.iter().any(|f| !f.released && f.last_group < r && f.last_group >= last);
         let due = now - self.times().state_ms >= STATE_EVERY_MS;
         if r <= last || !(frees || due || at_once) {

@@ -32,7 +32,7 @@ const CHUNKS_WAITING: usize = 2;
 
 /// Why a seal did not come to its end. The records stay in the WAL.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SealError {
+pub(in crate::log) enum SealError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error(transparent)]
@@ -236,8 +236,8 @@ fn observe(producers: &mut Producers, epochs: &mut Vec<EpochStart>, header: &Bat
     if header.has_producer() {
         producers.record(header.producer_id, header.producer_epoch, mark(header), span.append_time);
     }
-    if epochs.last().is_none_or(|e| e.epoch < header.leader_epoch) {
-        epochs.push(EpochStart { epoch: header.leader_epoch, first: header.base_offset });
+    if epochs.last().is_none_or(|e| e.epoch() < header.leader_epoch) {
+        epochs.push(EpochStart(header.leader_epoch, header.base_offset));
     }
 }
 

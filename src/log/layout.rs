@@ -1,0 +1,101 @@
+//! What lies where: hot range, segments, gaps, bytes.
+use super::lookup::archive_error;
+use super::partition::Partition;
+use super::{EntryLayout, Log, PartitionLayout, ReadError, TopicError};
+use crate::archive::ArchiveError;
+use crate::archive::manifest::{Entry, View};
+use crate::store::Store;
+
+/// Entries asked for at once.
+const ENTRIES: usize = 1024;
+
+impl Log {
+    /// What lies where.
+    ///
+    /// # Errors
+    /// [`TopicError::Unknown`]; [`TopicError::Storage`] when a page of a manifest cannot be read.
+    pub async fn layout(
+        &self,
+        topic: Option<&str>,
+        partition: Option<i32>,
+    ) -> Result<Vec<PartitionLayout>, TopicError> {
+        let mut out = Vec::new();
+        for p in self.0.registry.partitions(topic)? {
+            if partition.is_none_or(|wanted| wanted == p.number()) {
+                out.push(self.layout_of(&p).await.map_err(|e| TopicError::Storage(e.to_string()))?);
+            }
+        }
+        Ok(out)
+    }
+
+    async fn layout_of(&self, partition: &Partition) -> Result<PartitionLayout, ReadError> {
+        let view = partition.0.archive.view();
+        let entries = entries_of(&view, self.0.mover.store()).await.map_err(archive_error)?;
+        let state = partition.state();
+        Ok(PartitionLayout {
+            topic: partition.topic().to_owned(),
+            partition: partition.number(),
+            log_start: state.log_start,
+            sealed_end: state.sealed_end,
+            hot_start: state.hot.start().unwrap_or(state.high_watermark),
+            high_watermark: state.high_watermark,
+            hot_bytes: state.hot.bytes(),
+            entries,
+        })
+    }
+}
+
+/// Every entry of a manifest, in order.
+pub(super) async fn entries_of(view: &View, store: &Store) -> Result<Vec<EntryLayout>, ArchiveError> {
+    let mut out = Vec::new();
+    let mut at = view.manifest().first();
+    while at < view.manifest().next {
+        let some = view.entries_from(at, ENTRIES).await?;
+        let Some(last) = some.last() else { break };
+        at = last.next();
+        out.extend(some.iter().map(|entry| entry_layout(view, store, entry)));
+    }
+    Ok(out)
+}
+
+fn entry_layout(view: &View, store: &Store, entry: &Entry) -> EntryLayout {
+    match entry {
+        Entry::Segment(s) => EntryLayout {
+            kind: "segment".to_owned(),
+            first: s.meta.first_offset,
+            next: s.meta.next_offset,
+            records: s.meta.records,
+            payload_bytes: s.meta.payload_bytes,
+            stored_bytes: s.meta.size,
+            min_timestamp: s.meta.min_timestamp,
+            max_timestamp: s.meta.max_timestamp,
+            url: store.url_of(&view.path_of(s)),
+        },
+        Entry::Gap(gap) => EntryLayout {
+            kind: gap.reason.as_str().to_owned(),
+            first: gap.first,
+            next: gap.next,
+            records: 0,
+            payload_bytes: 0,
+            stored_bytes: 0,
+            min_timestamp: None,
+            max_timestamp: None,
+            url: String::new(),
+        },
+    }
+}
+
+impl Partition {
+    /// Bytes of its batches in the WAL and of its live segments in the bucket.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        let sealed = self.0.archive.head().sums().map_or(0, |s| s.stored_bytes);
+        sealed + self.state().hot.bytes()
+    }
+
+    /// What remains unsealed, for the operator.
+    pub(super) fn unsealed_line(&self) -> Option<String> {
+        let state = self.state();
+        let (from, to) = (state.sealed_end, state.high_watermark);
+        (from < to).then(|| format!("{}-{}: offsets {from}..{to} are in the WAL only", self.topic(), self.number()))
+    }
+}

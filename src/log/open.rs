@@ -1,0 +1,382 @@
+//! The order of a start (DESIGN 4.4): recover the WAL, open and read the bucket, claim it, begin or go on with the WAL, adopt
+//! what is in the bucket, then serve. Nothing is written before the claim.
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cold::ColdReader;
+use super::core::Core;
+use super::fence::{Fence, Look};
+use super::hot::Span;
+use super::mover::{Mover, seal};
+use super::partition::Beginning;
+use super::topics::Registry;
+use super::{Env, Log, OpenError, Options, StartReport, Waiting};
+use crate::archive::bucket::OpenMode;
+use crate::archive::collect::{CollectOptions, Collector};
+use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
+use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
+use crate::base::Uuid;
+use crate::record::BatchHeader;
+use crate::store::{Store, StoreError};
+use crate::wal::fs::FileSystem;
+use crate::wal::{self, Damage, FrameKind, Identity, Recovered, Visit, Wal, WalError};
+
+/// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
+/// killed in between is recognised.
+const WAL_ID_FILE: &str = "wal-id";
+/// First and longest pause between two tries while the store does not answer at a start.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// A look at the owner chain that takes longer counts as no answer.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Log {
+    /// Opens a log: recovers the WAL, opens and claims the bucket, loads topics and manifests, starts the mover. While the
+    /// store does not answer it waits, and says so.
+    ///
+    /// # Errors
+    /// [`OpenError`] with the thing, the place and the way out.
+    pub async fn open(options: Options, env: Env) -> Result<Log, OpenError> {
+        let url = options.store_url.clone().unwrap_or_else(|| options.data_dir.join("bucket").display().to_string());
+        let mut store_options = options.store.clone();
+        store_options.create_directory |= options.store_url.is_none();
+        std::fs::create_dir_all(&options.data_dir)
+            .map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", options.data_dir.display())))?;
+        let store = Store::open(&url, store_options, &env.clock, &env.random, &env.metrics).map_err(store_error)?;
+        Self::open_on(options, env, Arc::new(wal::fs::RealFs::new()), store).await
+    }
+
+    /// [`Log::open`] on a given file system and store: for tests, and for stores of one's own.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub async fn open_on(
+        mut options: Options,
+        env: Env,
+        fs: Arc<dyn FileSystem>,
+        store: Store,
+    ) -> Result<Log, OpenError> {
+        options.wal.dir = options.data_dir.join("wal");
+        options.wal.tail_bytes = env.limits.tail_bytes();
+        super::settings::check(&options.topic_defaults).map_err(|e| OpenError::Refused(e.to_string()))?;
+        let (recovered, found) = recover(&env, fs.clone(), &options).await?;
+        let mut lines = found.lines(&recovered);
+        let wait = Wait { on: options.waiting.clone() };
+        let bucket = wait.until(|| async {
+            let mode = OpenMode::Serve { probe: options.probe };
+            Bucket::open(store.clone(), mode, &env.limits).await.map_err(archive_error)
+        });
+        let bucket = bucket.await?;
+        let wal_id_file = options.data_dir.join(WAL_ID_FILE);
+        let claim = claim_of(&options, &recovered, &found, &wal_id_file, &env)?;
+        let owned = wait.until(|| async {
+            let survey = Survey::load(&bucket).await.map_err(archive_error)?;
+            let ownership = owner::claim(&survey, &claim).await.map_err(owner_error)?;
+            Ok((survey, ownership))
+        });
+        let (survey, ownership) = owned.await?;
+        let fence = Fence::new(env.clock.clone());
+        let identity = identity_of(&bucket, &ownership, options.broker_id);
+        let wal = start_wal(recovered, identity, fs, &options, &env, &fence)?;
+        let _ = std::fs::remove_file(&wal_id_file); // the WAL's own header says it from now on
+        let keep_wal = ownership.wal() == WalPlan::Continue;
+        let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
+        if ownership.lost_wal() {
+            lines.push("took the bucket over: what its last owner had not sealed is a recorded gap (wal-lost)".to_owned());
+        }
+        let removed_retention_ms = removed_retention(&options);
+        let collector = Collector::new(&archive, CollectOptions { removed_retention_ms });
+        let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
+        let core = Arc::new(Core::new(env, wal, cold, fence, ownership.clone()));
+        let defaults = options.topic_defaults.clone();
+        let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
+        let mut found = if keep_wal { found } else { FromWal::default() };
+        registry.load(archive.partitions, |p| found.beginning(p, &mut lines)).await.map_err(archive_error)?;
+        let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
+        let report = StartReport { cluster_id: bucket.cluster_id(), epoch: ownership.epoch(), lines };
+        Ok(Log::start(core, registry, Arc::new(mover), report, options))
+    }
+}
+
+/// Tries again while the store does not answer, and tells whoever watches.
+struct Wait {
+    on: Option<Waiting>,
+}
+
+impl Wait {
+    async fn until<T, F: Future<Output = Result<T, OpenError>>>(&self, once: impl Fn() -> F) -> Result<T, OpenError> {
+        let mut pause = PAUSE.0;
+        loop {
+            match once().await {
+                Err(OpenError::Unavailable(why)) => {
+                    tracing::warn!(%why, "waiting for the object store");
+                    self.tell(Some(why));
+                }
+                done => {
+                    self.tell(None);
+                    return done;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn tell(&self, why: Option<String>) {
+        if let Some(on) = &self.on {
+            on.send_replace(why);
+        }
+    }
+}
+
+/// What recovery collected of each partition, before anybody knows which of them live.
+#[derive(Default)]
+struct FromWal {
+    partitions: HashMap<(Uuid, i32), Collected>,
+    /// Groups of accepted damage whose frames are unknown.
+    unknown_loss_at: Option<u64>,
+    os_tail_uncertain: bool,
+}
+
+#[derive(Default)]
+struct Collected {
+    beginning: Beginning,
+    damaged: Vec<Damage>,
+    last_group: u64,
+}
+
+impl FromWal {
+    fn visit(&mut self, visit: Visit<'_>) {
+        let Visit { meta, position, payload } = visit;
+        let partition = self.partitions.entry((meta.topic_id, meta.partition)).or_default();
+        match (meta.kind, payload) {
+            (FrameKind::BATCH, Ok(batch)) => {
+                partition.last_group = position.group;
+                let begin = &mut partition.beginning;
+                begin.hot.push(Span {
+                    base: meta.base_offset,
+                    next: meta.last_offset + 1,
+                    position,
+                    max_timestamp: meta.max_timestamp,
+                    append_time: meta.append_time,
+                });
+                if begin.epochs.last().is_none_or(|(epoch, _)| *epoch < meta.epoch) {
+                    begin.epochs.push((meta.epoch, meta.base_offset));
+                }
+                if let Ok(header) = BatchHeader::parse(batch)
+                    && header.has_producer()
+                {
+                    let mark = seal::mark(&header);
+                    begin.producers.record(header.producer_id, header.producer_epoch, mark, meta.append_time);
+                }
+            }
+            (FrameKind::LOG_START, Ok(_)) => {
+                let (to, group) = partition.beginning.log_start.unwrap_or((0, position.group));
+                partition.beginning.log_start = Some((to.max(meta.base_offset), group));
+            }
+            (_, Err(damage)) if !damage.accepted => partition.damaged.push(damage.clone()),
+            _ => {}
+        }
+    }
+
+    fn lines(&self, recovered: &Recovered) -> Vec<String> {
+        let mut lines = Vec::new();
+        if recovered.identity.is_some() {
+            let batches: usize = self.partitions.values().map(|p| p.beginning.hot.len()).sum();
+            lines.push(format!(
+                "recovered the WAL: {batches} batches in {} partitions, {} in {} files",
+                self.partitions.len(),
+                bytesize::ByteSize(recovered.bytes),
+                recovered.files.len()
+            ));
+        }
+        if let Some(torn) = &recovered.torn {
+            lines.push(format!(
+                "cut a torn tail of {} bytes, which was never acknowledged: {} at byte {}",
+                torn.bytes,
+                torn.path.display(),
+                torn.at
+            ));
+        }
+        for damage in &recovered.damage {
+            lines.push(format!("damage: {} at byte {}: {}", damage.path.display(), damage.at, damage.what));
+        }
+        lines
+    }
+
+    /// Ends of the partitions in the WAL, for the claim.
+    fn ends(&self) -> BTreeMap<(Uuid, i32), i64> {
+        self.partitions.iter().filter_map(|(key, p)| p.beginning.hot.end().map(|end| (*key, end))).collect()
+    }
+
+    fn may_be_short(&self) -> bool {
+        self.os_tail_uncertain || self.unknown_loss_at.is_some()
+    }
+
+    /// What one partition begins with.
+    fn beginning(&mut self, archive: &PartitionArchive, lines: &mut Vec<String>) -> Beginning {
+        let head = archive.head();
+        let found = self.partitions.remove(&(archive.topic_id(), archive.partition())).unwrap_or_default();
+        let mut begin = found.beginning;
+        for damage in &found.damaged {
+            let frame_end = damage.frame.map_or(i64::MAX, |f| f.last_offset + 1);
+            if frame_end > head.next {
+                let text = format!(
+                    "{}-{}: {} at byte {}: {}; its records are nowhere else. Restore the file, or record them as lost with \
+                     `esker wal accept-loss`",
+                    archive.topic(),
+                    archive.partition(),
+                    damage.path.display(),
+                    damage.at,
+                    damage.what
+                );
+                lines.push(text.clone());
+                begin.damaged = Some(text);
+            }
+        }
+        let lost_behind = self.unknown_loss_at.is_some_and(|group| group > found.last_group);
+        begin.uncertain_end = self.os_tail_uncertain || lost_behind;
+        begin.hot.begin_at_or_above(head.log_start);
+        begin
+    }
+}
+
+async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Result<(Recovered, FromWal), OpenError> {
+    let wal_options = options.wal.clone();
+    let work = move || {
+        let mut found = FromWal::default();
+        let recovered = wal::recover(fs, &wal_options, &mut |visit| found.visit(visit))?;
+        found.os_tail_uncertain = recovered.os_tail_uncertain;
+        found.unknown_loss_at =
+            recovered.damage.iter().filter(|d| d.accepted && d.frame.is_none()).map(|d| *d.groups.end()).max();
+        Ok((recovered, found))
+    };
+    let done = env.tasks.hot.spawn_blocking(work).await;
+    done.map_err(|e| OpenError::Damaged(format!("recovery ended early: {e}")))?.map_err(wal_error)
+}
+
+fn claim_of(
+    options: &Options,
+    recovered: &Recovered,
+    found: &FromWal,
+    wal_id_file: &Path,
+    env: &Env,
+) -> Result<Claim, OpenError> {
+    let disk = match recovered.identity {
+        Some(id) => Disk::Wal {
+            cluster_id: id.cluster_id,
+            broker_id: id.broker_id,
+            wal_id: id.wal_id,
+            born: id.born,
+            last_group: recovered.last_group,
+            ends: found.ends(),
+            may_be_short: found.may_be_short(),
+        },
+        None => Disk::Empty { wal_id: remembered_wal_id(wal_id_file, env)? },
+    };
+    Ok(Claim { broker_id: options.broker_id, address: options.address.clone(), disk, take_over: options.take_over })
+}
+
+/// The id that a WAL on this empty disk gets: the one that an earlier, cut start had chosen, or a new one.
+fn remembered_wal_id(path: &Path, env: &Env) -> Result<Uuid, OpenError> {
+    if let Some(id) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
+        return Ok(id);
+    }
+    let id = Uuid::random(&env.random);
+    let write = || -> std::io::Result<()> {
+        use std::io::Write;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = std::fs::File::create(path)?;
+        file.write_all(id.to_string().as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", path.display())))?;
+    Ok(id)
+}
+
+fn identity_of(bucket: &Bucket, ownership: &Ownership, broker_id: i32) -> Identity {
+    let claim = ownership.claim();
+    Identity {
+        cluster_id: bucket.cluster_id(),
+        broker_id,
+        wal_id: claim.wal_id,
+        born: claim.born,
+        epoch: ownership.epoch(),
+    }
+}
+
+fn start_wal(
+    recovered: Recovered,
+    identity: Identity,
+    fs: Arc<dyn FileSystem>,
+    options: &Options,
+    env: &Env,
+    fence: &Fence,
+) -> Result<Wal, OpenError> {
+    let fence = fence.clone();
+    let on_fatal = Arc::new(move |error: WalError| fence.fail(error.to_string()));
+    Wal::start(recovered, identity, fs, &options.wal, &env.clock, &env.random, &env.metrics, on_fatal).map_err(wal_error)
+}
+
+/// Looks at the owner chain until the service ends.
+pub(super) async fn watch_owner(core: Arc<Core>) {
+    while core.fence.reason().is_none() {
+        core.fence.next_look().await;
+        let began = core.env.clock.elapsed();
+        let look = match tokio::time::timeout(LOOK_TIMEOUT, core.ownership.look()).await {
+            Ok(Ok(owner::Look::Ours)) => Look::Ours,
+            Ok(Ok(owner::Look::Foreign { epoch, by })) => Look::Foreign(format!(
+                "broker {} at {} took the bucket over (epoch {epoch}); this one stops. What it had not sealed is in {}",
+                by.broker_id, by.address, "its WAL only: see `esker wal export`"
+            )),
+            Ok(Err(_)) | Err(_) => Look::Away,
+        };
+        core.fence.looked(began, look);
+    }
+}
+
+fn removed_retention(options: &Options) -> i64 {
+    let named = options.topic_defaults.get("esker.removed.retention.ms");
+    named.and_then(|v| v.trim().parse().ok()).unwrap_or(24 * 3600 * 1000)
+}
+
+fn store_error(error: StoreError) -> OpenError {
+    if error.is_retriable() { OpenError::Unavailable(error.to_string()) } else { OpenError::Refused(error.to_string()) }
+}
+
+fn archive_error(error: ArchiveError) -> OpenError {
+    match error {
+        e if e.is_retriable() => OpenError::Unavailable(e.to_string()),
+        e @ (ArchiveError::Damaged { .. } | ArchiveError::Missing { .. }) => OpenError::Damaged(e.to_string()),
+        e => OpenError::Refused(e.to_string()),
+    }
+}
+
+fn owner_error(error: OwnerError) -> OpenError {
+    match error {
+        OwnerError::Archive(e) => archive_error(e),
+        e => OpenError::Refused(e.to_string()),
+    }
+}
+
+fn commit_error(error: CommitError) -> OpenError {
+    match error {
+        CommitError::Archive(e) => archive_error(e),
+        e => OpenError::Refused(e.to_string()),
+    }
+}
+
+fn wal_error(error: WalError) -> OpenError {
+    match error {
+        e @ WalError::Damaged(_) => OpenError::Damaged(e.to_string()),
+        e => OpenError::Refused(e.to_string()),
+    }
+}
+
+/// The folder of the WAL.
+pub(super) fn wal_dir(options: &Options) -> PathBuf {
+    options.wal.dir.clone()
+}
