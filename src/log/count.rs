@@ -48,10 +48,14 @@ impl Counts {
             sealed_stored: m.counter("sealed_stored_bytes", "Bytes of those segments in the bucket"),
             seal_seconds: m.seconds("seal_seconds", "Time from the first read of a seal to its commit"),
             unsealed_bytes: m.gauge("unsealed_bytes", "Bytes of batches that are in the WAL only"),
-            oldest_unsealed_ms: m.gauge("oldest_unsealed_age_milliseconds", "Age of the oldest record that is in the WAL only"),
+            oldest_unsealed_ms: m
+                .gauge("oldest_unsealed_age_milliseconds", "Age of the oldest record that is in the WAL only"),
             partitions: m.gauge("partitions", "Partitions of live topics"),
             store_away: m.gauge("store_away", "1 while the object store does not answer"),
-            pinned_bytes: m.gauge("wal_pinned_bytes", "Bytes of WAL files that unsealed records or state keep from being recycled"),
+            pinned_bytes: m.gauge(
+                "wal_pinned_bytes",
+                "Bytes of WAL files that unsealed records or state keep from being recycled",
+            ),
             mixed: Arc::default(),
             mixed_topics: m.counter("mixed_columns", "Topics and columns that hold both UTF-8 and other bytes"),
         }

@@ -43,10 +43,10 @@ pub use partition::Partition;
 
 use crate::base::tasks::Tasks;
 use crate::base::{Clock, Limits, Metrics, Random, Uuid};
+use bytes::Bytes;
 use core::Core;
 use mover::Mover;
 use topics::Registry;
-use bytes::Bytes;
 
 /// What a log takes from its surroundings.
 #[derive(Clone, Debug)]
@@ -524,7 +524,11 @@ impl Log {
         let partitions = inner.registry.partitions(None).unwrap_or_default();
         partitions.iter().for_each(|p| p.refuse_appends("the broker is stopping"));
         let mut unsealed = Vec::new();
-        let synced = async { while !partitions.iter().all(Partition::is_synced) { tokio::time::sleep(SYNC_POLL).await } };
+        let synced = async {
+            while !partitions.iter().all(Partition::is_synced) {
+                tokio::time::sleep(SYNC_POLL).await
+            }
+        };
         if tokio::time::timeout(inner.options.stop_timeout, synced).await.is_err() {
             unsealed.push("the WAL could not be written to its end".to_owned());
         }

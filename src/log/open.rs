@@ -83,7 +83,9 @@ impl Log {
         let keep_wal = ownership.wal() == WalPlan::Continue;
         let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
         if ownership.lost_wal() {
-            lines.push("took the bucket over: what its last owner had not sealed is a recorded gap (wal-lost)".to_owned());
+            lines.push(
+                "took the bucket over: what its last owner had not sealed is a recorded gap (wal-lost)".to_owned(),
+            );
         }
         let removed_retention_ms = removed_retention(&options);
         let collector = Collector::new(&archive, CollectOptions { removed_retention_ms });
@@ -318,7 +320,8 @@ fn start_wal(
 ) -> Result<Wal, OpenError> {
     let fence = fence.clone();
     let on_fatal = Arc::new(move |error: WalError| fence.fail(error.to_string()));
-    Wal::start(recovered, identity, fs, &options.wal, &env.clock, &env.random, &env.metrics, on_fatal).map_err(wal_error)
+    Wal::start(recovered, identity, fs, &options.wal, &env.clock, &env.random, &env.metrics, on_fatal)
+        .map_err(wal_error)
 }
 
 /// Looks at the owner chain until the service ends.

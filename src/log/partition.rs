@@ -319,8 +319,15 @@ impl Partition {
                 max_timestamp: -1,
                 append_time: self.0.core.env.clock.now_ms(),
             };
-            let frame =
-                Append { meta, head: None, body: Bytes::new(), urgent: true, permit: None, sink: Arc::new(sink), token: 0 };
+            let frame = Append {
+                meta,
+                head: None,
+                body: Bytes::new(),
+                urgent: true,
+                permit: None,
+                sink: Arc::new(sink),
+                token: 0,
+            };
             self.0.core.wal.append(frame).map_err(|e| ReadError::Storage(e.to_string()))?;
             to
         };

@@ -21,9 +21,13 @@ enum Plan {
     /// Nothing is there yet.
     Nothing,
     /// No record up to the end.
-    Marker { last_offset: i64 },
+    Marker {
+        last_offset: i64,
+    },
     Hot(Vec<Span>),
-    Cold { until: i64 },
+    Cold {
+        until: i64,
+    },
 }
 
 impl Partition {

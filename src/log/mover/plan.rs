@@ -26,12 +26,7 @@ pub enum Why {
 }
 
 /// Whether to seal a partition now. `wanted_below`: groups that the WAL wants back.
-pub fn choose(
-    unsealed: &Unsealed,
-    settings: &TopicSettings,
-    now_ms: i64,
-    wanted_below: Option<u64>,
-) -> Option<Why> {
+pub fn choose(unsealed: &Unsealed, settings: &TopicSettings, now_ms: i64, wanted_below: Option<u64>) -> Option<Why> {
     let age = u64::try_from(now_ms.saturating_sub(unsealed.oldest_ms)).unwrap_or(0);
     if unsealed.bytes >= settings.seal_bytes {
         Some(Why::Size)
@@ -59,13 +54,7 @@ pub struct Run {
 
 /// The next run of a partition: from `sealed_end` on, below `until`, about `max_bytes`. `spans` are those that end above
 /// `sealed_end`. A hole between spans is a range whose records were lost with damaged or missing WAL groups.
-pub fn next_run(
-    sealed_end: i64,
-    log_start: i64,
-    until: i64,
-    max_bytes: u64,
-    spans: impl Iterator<Item = Span>,
-) -> Run {
+pub fn next_run(sealed_end: i64, log_start: i64, until: i64, max_bytes: u64, spans: impl Iterator<Item = Span>) -> Run {
     let mut gaps = Vec::new();
     let mut at = sealed_end;
     if log_start > at {
