@@ -21,7 +21,7 @@ use crate::base::Uuid;
 use crate::record::BatchHeader;
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
-use crate::wal::{self, Damage, FrameKind, Identity, Recovered, Visit, Wal, WalError};
+use crate::wal::{self, Damage, FrameKind, Identity, Recovered, Surroundings, Visit, Wal, WalError};
 
 /// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
 /// killed in between is recognised.
@@ -202,7 +202,7 @@ impl FromWal {
             ));
         }
         for damage in &recovered.damage {
-            lines.push(format!("damage: {} at byte {}: {}", damage.path.display(), damage.at, damage.what));
+            lines.push(format!("damage: {damage}"));
         }
         lines
     }
@@ -225,13 +225,10 @@ impl FromWal {
             let frame_end = damage.frame.map_or(i64::MAX, |f| f.last_offset + 1);
             if frame_end > head.next {
                 let text = format!(
-                    "{}-{}: {} at byte {}: {}; its records are nowhere else. Restore the file, or record them as lost with \
+                    "{}-{}: {damage}; these records are nowhere else. Restore the file, or record them as lost with \
                      `esker wal accept-loss`",
                     archive.topic(),
-                    archive.partition(),
-                    damage.path.display(),
-                    damage.at,
-                    damage.what
+                    archive.partition()
                 );
                 lines.push(text.clone());
                 begin.damaged = Some(text);
@@ -319,9 +316,33 @@ fn start_wal(
     fence: &Fence,
 ) -> Result<Wal, OpenError> {
     let fence = fence.clone();
-    let on_fatal = Arc::new(move |error: WalError| fence.fail(error.to_string()));
-    Wal::start(recovered, identity, fs, &options.wal, &env.clock, &env.random, &env.metrics, on_fatal)
-        .map_err(wal_error)
+    let around = Surroundings {
+        fs: fs.clone(),
+        clock: env.clock.clone(),
+        random: env.random.clone(),
+        metrics: env.metrics.clone(),
+        on_fatal: Arc::new(move |error: WalError| fence.fail(error.to_string())),
+    };
+    let recovered = match &recovered.identity {
+        Some(old) if old.wal_id != identity.wal_id => {
+            drop(recovered); // its lock, too
+            remove_old_wal(&*fs, &options.wal.dir)?;
+            wal::recover(fs, &options.wal, &mut |_| {}).map_err(wal_error)?
+        }
+        _ => recovered,
+    };
+    Wal::start(recovered, identity, &options.wal, &around).map_err(wal_error)
+}
+
+/// Removes the files of a WAL whose records are all in the bucket and whose owner's place was taken.
+fn remove_old_wal(fs: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    let remove = || -> std::io::Result<()> {
+        for entry in fs.list(dir)? {
+            fs.remove(&dir.join(&entry.name))?;
+        }
+        fs.sync_dir(dir)
+    };
+    remove().map_err(|e| OpenError::Refused(format!("{}: the old WAL cannot be removed: {e}", dir.display())))
 }
 
 /// Looks at the owner chain until the service ends.
