@@ -56,7 +56,7 @@ impl Registry {
             let mut made = Vec::new();
             for (_, archive) in partitions.range((topic.id, 0)..=(topic.id, i32::MAX)) {
                 let mut from_wal = begin(archive);
-                from_wal.producers.put_before(&Producers::from_archive(&*archive.producers().await?));
+                from_wal.producers.put_before(&Producers::from_archive(&archive.producers().await?));
                 made.push(self.partition_of(&topic.name, &settings, archive.clone(), from_wal));
             }
             self.insert(&topic, made);

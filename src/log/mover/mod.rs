@@ -300,7 +300,7 @@ impl Mover {
         if r <= last || !(frees || due || at_once) {
             return;
         }
-        match self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, |_| {}).await {
+        match self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, |_, _| {}).await {
             Ok(_) => {
                 self.times().state_ms = now;
                 self.core.wal.release_below(r);

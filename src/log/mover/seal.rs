@@ -107,7 +107,7 @@ pub(super) async fn seal_next(
         return Ok(Sealed { end: from, ..Sealed::default() });
     }
     let archive = &partition.0.archive;
-    let before = Producers::from_archive(&*archive.producers().await?);
+    let before = Producers::from_archive(&archive.producers().await?);
     let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
     let mut sealed = Sealed { end: run.next, ..Sealed::default() };
     let (mut producers, mut epochs) = (before.clone(), Vec::new());
