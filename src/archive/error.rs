@@ -29,6 +29,14 @@ pub enum ArchiveError {
         /// What names it.
         named_by: String,
     },
+    /// An object asks for a feature that this build does not have.
+    #[error("{path}: {reason}")]
+    Refused {
+        /// URL of the object.
+        path: String,
+        /// Which feature, and what to do.
+        reason: String,
+    },
     /// There is no Esker bucket at this place.
     #[error("{url}: no Esker bucket here (esker.json is missing); `esker serve --store` makes one")]
     NoEsker {

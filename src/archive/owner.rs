@@ -290,13 +290,6 @@ pub(super) async fn read(bucket: &Bucket) -> Result<Option<OwnerHead>, ArchiveEr
     Ok(Some(OwnerHead { head, version }))
 }
 
-impl OwnerHead {
-    /// What it says.
-    pub(super) fn version(&self) -> &OwnerVersion {
-        &self.version
-    }
-}
-
 pub(super) fn chain(bucket: &Bucket) -> Chain {
     Chain::new(bucket.store().clone(), OWNER, layout::OWNER)
 }
@@ -395,6 +388,11 @@ impl Ownership {
     /// What the chain said before: the claim or release of the last owner.
     pub fn previous(&self) -> Option<&OwnerVersion> {
         self.0.previous.as_ref()
+    }
+
+    /// Path of the claim, relative to the store's root.
+    pub(super) fn path(&self) -> String {
+        self.0.chain.path_of(self.0.head.number)
     }
 
     /// What to do with the disk.

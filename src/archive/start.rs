@@ -120,11 +120,13 @@ impl Survey {
     /// Gives every chain whose newest epoch is below the WAL's `born` a version, and hands out what can be written now.
     /// Partitions first, state last: the state says that the start was finished.
     pub async fn adopt(self, ownership: &Ownership) -> Result<Archive, CommitError> {
-        let Self { bucket, topics, manifests, state, .. } = self;
+        let Self { bucket, mut topics, manifests, state, .. } = self;
+        // The old owner may have created topics between the survey and the claim.
+        topics.extend(topics::read_new(&bucket, &topics).await?);
         let topics = Topics::adopt(&bucket, ownership, topics).await?;
         let live: Vec<Topic> = topics.list();
         let (born, lost_wal) = (ownership.claim().born, ownership.lost_wal());
-        // The old owner may have created or deleted topics between the survey and the claim.
+        // Or it may have added partitions, or deleted and created again.
         let missing: Vec<Topic> =
             live.iter().filter(|t| !manifests.contains_key(&(t.id, t.partitions - 1))).cloned().collect();
         let mut found = manifests;

@@ -142,6 +142,11 @@ pub(super) async fn read(bucket: &Bucket, remembered: Option<&Head>) -> Result<O
     }
 }
 
+/// Whether an object below `state/` is a page.
+pub(super) fn is_page(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|file| file.starts_with("page-"))
+}
+
 /// Names of the pages of a version.
 pub(super) async fn pages_of(bucket: &Bucket, number: u64) -> Result<Vec<String>, ArchiveError> {
     let chain = chain(bucket);

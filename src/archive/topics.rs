@@ -15,7 +15,7 @@ use super::manifest::{PartitionArchive, Place};
 use super::{Bucket, Ownership};
 use crate::base::Uuid;
 use crate::store::chain::{Chain, Head, Outcome};
-use crate::store::envelope::{Schema, Unknown};
+use crate::store::envelope::{self, Schema, Unknown};
 
 const TOPIC: Schema = Schema { kind: "topic", format: 1, features: &[] };
 
@@ -154,7 +154,7 @@ fn chain(bucket: &Bucket, topic: &str) -> Chain {
 }
 
 /// The newest version of a name; none if it never had one.
-async fn read(bucket: &Bucket, topic: &str) -> Result<Option<TopicHead>, ArchiveError> {
+pub(super) async fn read(bucket: &Bucket, topic: &str) -> Result<Option<TopicHead>, ArchiveError> {
     let chain = chain(bucket, topic);
     let Some(head) = chain.head(None).await? else { return Ok(None) };
     let damaged =
@@ -171,11 +171,23 @@ async fn read(bucket: &Bucket, topic: &str) -> Result<Option<TopicHead>, Archive
 
 /// Every name that has a chain.
 pub(super) async fn read_heads(bucket: &Bucket) -> Result<BTreeMap<String, TopicHead>, ArchiveError> {
-    let names = bucket.store().list_dirs(layout::TOPICS).await?;
+    read_named(bucket, bucket.store().list_dirs(layout::TOPICS).await?).await
+}
+
+async fn read_named(bucket: &Bucket, names: Vec<String>) -> Result<BTreeMap<String, TopicHead>, ArchiveError> {
     let heads = stream::iter(names)
         .map(|name| async move { read(bucket, &name).await.map(|head| head.map(|head| (name, head))) })
         .buffer_unordered(AT_ONCE);
     heads.try_filter_map(|head| async { Ok(head) }).try_collect().await
+}
+
+/// Names that got a chain since `heads` were read.
+pub(super) async fn read_new(
+    bucket: &Bucket,
+    heads: &BTreeMap<String, TopicHead>,
+) -> Result<BTreeMap<String, TopicHead>, ArchiveError> {
+    let names = bucket.store().list_dirs(layout::TOPICS).await?;
+    read_named(bucket, names.into_iter().filter(|name| !heads.contains_key(name)).collect()).await
 }
 
 /// Live topics of a bucket, read with no broker, ascending by name.
@@ -189,9 +201,9 @@ impl TopicHead {
         live(&self.version)
     }
 
-    /// What the version says.
-    pub(super) fn version(&self) -> &TopicVersion {
-        &self.version
+    /// Earlier lives whose objects are still being deleted.
+    pub(super) fn dead(&self) -> &[DeadTopic] {
+        &self.version.dead
     }
 }
 
@@ -239,9 +251,13 @@ impl Topics {
         self.slots().get(name)?.newest.as_ref()?.live()
     }
 
-    /// Versions of all names, for the collector.
-    pub(super) fn versions(&self) -> Vec<TopicVersion> {
-        self.slots().values().filter_map(|slot| Some(slot.newest.as_ref()?.version.clone())).collect()
+    /// The newest version of a name, for the collector; refuses, by name, one that this build may not follow.
+    pub(super) fn version_of(&self, name: &str) -> Result<Option<TopicVersion>, ArchiveError> {
+        let slots = self.slots();
+        let Some(newest) = slots.get(name).and_then(|slot| slot.newest.as_ref()) else { return Ok(None) };
+        envelope::check_writable(&TOPIC, &newest.head.features)
+            .map_err(|e| ArchiveError::Refused { path: self.url(name), reason: e.to_string() })?;
+        Ok(Some(newest.version.clone()))
     }
 
     /// Whether objects of this id are being made.

@@ -192,3 +192,20 @@ pub fn retention(manifest: &Manifest, loaded: &Loaded, keep: Retention, limit: u
     })?;
     Ok(to)
 }
+
+/// Whether the tree holds a page of this name, which begins at `first` and is of `level`.
+pub fn has_page(manifest: &Manifest, loaded: &Loaded, name: &str, first: i64, level: u8) -> Result<bool, Need> {
+    let mut pages = manifest.pages.clone();
+    loop {
+        let at = pages.partition_point(|page| page.sums.next <= first);
+        let Some(page) = pages.get(at).filter(|page| page.level >= level) else { return Ok(false) };
+        if page.level == level {
+            return Ok(page.object.name == name);
+        }
+        let page = loaded.page(page)?;
+        match &page.items {
+            PageItems::Pages(below) => pages = below.clone(),
+            PageItems::Entries(_) => return Ok(false),
+        }
+    }
+}

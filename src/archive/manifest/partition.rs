@@ -84,6 +84,7 @@ impl Place {
             root: self.root.clone(),
             number: head.number,
             epoch: head.epoch,
+            features: head.features.clone(),
             manifest: Arc::new(manifest),
         }
     }
@@ -229,6 +230,12 @@ impl PartitionArchive {
     /// Names of segments that are being written.
     pub(in crate::archive) fn in_flight(&self) -> BTreeSet<String> {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the head again if a commit was not decided: only then does the view name all that is live.
+    pub(in crate::archive) async fn settle(&self) -> Result<(), CommitError> {
+        let mut writer = self.0.writer.lock().await;
+        if writer.undecided { self.reread(&mut writer).await } else { Ok(()) }
     }
 
     /// The chain, for the collector.

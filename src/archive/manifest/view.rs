@@ -2,12 +2,14 @@
 use std::sync::Arc;
 
 use super::lookup;
-use super::model::{Entry, EpochStart, Manifest, ProducersAt, SegmentEntry};
+use super::model::{Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedObject, SegmentEntry};
 use super::pages::PageOf;
 use super::producers::Producers;
 use super::tree::{Loaded, Need};
 use crate::archive::error::ArchiveError;
+use crate::archive::layout::Named;
 use crate::archive::{Bucket, layout};
+use crate::store::envelope::{self, EnvelopeError, Features};
 
 /// A version of a partition's manifest; cheap to clone. Pages are read when they are needed, through a bounded cache. If
 /// an object that it names is missing, the version is old: take a newer view and ask once more.
@@ -17,6 +19,7 @@ pub struct View {
     pub(super) root: Arc<str>,
     pub(super) number: u64,
     pub(super) epoch: u32,
+    pub(super) features: Features,
     pub(super) manifest: Arc<Manifest>,
 }
 
@@ -62,6 +65,54 @@ impl View {
     /// Epoch of its writer.
     pub fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// Refuses, by name, features that this build may read, but neither follow with another version nor collect.
+    pub(in crate::archive) fn check_writable(&self) -> Result<(), EnvelopeError> {
+        envelope::check_writable(&MANIFEST, &self.features)
+    }
+
+    /// Whether something that this version says makes the object live, or waiting to be deleted. `name` is relative to the
+    /// topic's root. What is under way and in no version yet is not known here.
+    pub(in crate::archive) async fn names(&self, name: &str) -> Result<bool, ArchiveError> {
+        let manifest = &self.manifest;
+        let named = Named::of(name);
+        let first = match named {
+            Named::Segment { first, .. } | Named::Page { first, .. } => Some(first),
+            _ => None,
+        };
+        // What lies below a removed page may only go with it.
+        let waits = manifest.removed.iter().any(|removed| match (&removed.what, first) {
+            (RemovedObject::Tree(page), Some(first)) => (page.sums.first..page.sums.next).contains(&first),
+            (what, _) => what.name() == name,
+        });
+        if waits || manifest.removed.iter().any(|removed| removed.what.name() == name) {
+            return Ok(true);
+        }
+        Ok(match named {
+            Named::Segment { first, .. } => {
+                let live = self.find(first).await?;
+                live.as_ref().and_then(Entry::segment).is_some_and(|live| live.root.is_none() && live.name == name)
+            }
+            Named::Page { first, level, .. } => {
+                self.ask(|loaded| lookup::has_page(manifest, loaded, name, first, level)).await?
+            }
+            Named::Epochs { .. } => manifest.epoch_pages.iter().any(|page| page.object.name == name),
+            Named::Producers { .. } => {
+                matches!(&manifest.producers, ProducersAt::Object(object) if object.name == name)
+            }
+            Named::Version(_) | Named::Foreign => false,
+        })
+    }
+
+    /// A page of a tree, live or removed.
+    pub(in crate::archive) async fn page(&self, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
+        self.bucket.pages().tree(self.page_of(), page).await
+    }
+
+    /// The topic's root.
+    pub(in crate::archive) fn root(&self) -> &str {
+        &self.root
     }
 
     /// Path of a segment's object in the store.
