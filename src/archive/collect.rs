@@ -11,7 +11,7 @@ use super::layout::{self, Named};
 use super::manifest::model::{PageItems, PageRef, Removed, RemovedObject};
 use super::manifest::{Change, PartitionArchive, View};
 use super::topics::{DeadNote, DeadTopic};
-use super::{Bucket, Ownership, Topics, owner, state};
+use super::{Archive, Bucket, Ownership, Topics, owner, state};
 use crate::base::Uuid;
 use crate::store::LIST_PAGE;
 use choice::{ClockWatch, EMPTY_MS, GRACE_MS};
@@ -74,12 +74,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// For an owned bucket.
-    pub fn new(bucket: &Bucket, ownership: &Ownership, topics: &Topics, options: CollectOptions) -> Self {
+    /// For an owned bucket; topics and partitions that are made later are seen too.
+    pub fn new(archive: &Archive, options: CollectOptions) -> Self {
         Self {
-            bucket: bucket.clone(),
-            ownership: ownership.clone(),
-            topics: topics.clone(),
+            bucket: archive.bucket.clone(),
+            ownership: archive.ownership.clone(),
+            topics: archive.topics.clone(),
             options,
             watch: ClockWatch::default(),
             clocks: None,
@@ -87,23 +87,24 @@ impl Collector {
         }
     }
 
-    /// One round over everything; `partitions` are those of all live topics. What fails does not keep the rest from being
+    /// One round over everything. What fails does not keep the rest from being
     /// done. Only a lost ownership ends the round: then nothing more may be deleted.
-    pub async fn run(&mut self, partitions: &[PartitionArchive]) -> Result<Collected, CommitError> {
+    pub async fn run(&mut self) -> Result<Collected, CommitError> {
         let clock = self.bucket.clock().clone();
         let mut done = Collected::default();
         done.paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
             Some(jumped) => Some(jumped),
             None => self.clocks_differ().await?,
         };
-        if done.paused.is_some() {
+        if let Some(why) = &done.paused {
+            tracing::warn!(%why, "collection pauses");
             return Ok(done);
         }
         let orphans = self.orphans_at.is_none_or(|last| clock.elapsed().saturating_sub(last) >= ORPHANS_EVERY);
         let mut round = Round { at: self, now_ms: clock.now_ms(), done };
         round.chains().await?;
-        for partition in partitions {
-            round.partition(partition, orphans).await?;
+        for partition in self.topics.partitions() {
+            round.partition(&partition, orphans).await?;
         }
         round.topics(orphans).await?;
         if orphans {
@@ -140,6 +141,7 @@ impl Round<'_> {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_fenced() => Err(e),
             Err(e) => {
+                tracing::warn!(error = %e, "not collected; the next round tries again");
                 self.done.failures.push(e.to_string());
                 Ok(None)
             }

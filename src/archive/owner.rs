@@ -400,8 +400,13 @@ impl Ownership {
         self.0.plan
     }
 
-    /// Whether the WAL before this one was lost, with what it had not sealed.
+    /// Whether this start took over from an owner whose WAL, with what it had not sealed, is lost.
     pub fn lost_wal(&self) -> bool {
+        self.0.plan != WalPlan::Continue && self.began_after_loss()
+    }
+
+    /// Whether the WAL began with the loss of the one before: chains older than it get a gap up to `reserved`.
+    pub(super) fn began_after_loss(&self) -> bool {
         !self.0.claim.after_release
     }
 

@@ -125,7 +125,7 @@ impl Survey {
         topics.extend(topics::read_new(&bucket, &topics).await?);
         let topics = Topics::adopt(&bucket, ownership, topics).await?;
         let live: Vec<Topic> = topics.list();
-        let (born, lost_wal) = (ownership.claim().born, ownership.lost_wal());
+        let (born, lost_wal) = (ownership.claim().born, ownership.began_after_loss());
         // Or it may have added partitions, or deleted and created again.
         let missing: Vec<Topic> =
             live.iter().filter(|t| !manifests.contains_key(&(t.id, t.partitions - 1))).cloned().collect();
@@ -141,6 +141,7 @@ impl Survey {
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
+        topics.register(partitions.values());
         let ends = partitions.iter().map(|(key, partition)| {
             let view = partition.view();
             (*key, PartitionEnd { log_end: view.manifest().next, manifest: view.number() })

@@ -119,6 +119,8 @@ struct Inner {
     bucket: Bucket,
     ownership: Ownership,
     slots: Mutex<BTreeMap<String, Slot>>,
+    /// Partitions of live topics.
+    partitions: Mutex<BTreeMap<(Uuid, i32), PartitionArchive>>,
     /// Ids whose objects are being made, and that no version names yet.
     being_made: Mutex<BTreeSet<Uuid>>,
     changing: tokio::sync::Mutex<()>,
@@ -219,6 +221,7 @@ impl Topics {
             bucket: bucket.clone(),
             ownership: ownership.clone(),
             slots: Mutex::new(heads.into_iter().map(slot).collect()),
+            partitions: Mutex::default(),
             being_made: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }));
@@ -306,6 +309,7 @@ impl Topics {
             })),
         };
         let version = self.commit(name, &change, &made).await?;
+        self.register(&made);
         live(&version).map(|topic| (topic, made)).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
@@ -326,6 +330,7 @@ impl Topics {
             Ok(Some(version))
         };
         let version = self.commit(name, &change, &made).await?;
+        self.register(&made);
         live(&version).map(|topic| (topic, made)).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
@@ -364,6 +369,7 @@ impl Topics {
             Ok(Some(version))
         };
         self.commit(name, &change, &[]).await?;
+        self.partitions_mut().retain(|(id, _), _| *id != topic.id);
         Ok(topic)
     }
 
@@ -403,6 +409,21 @@ impl Topics {
             .await
     }
 
+    /// Partitions of live topics, for the collector.
+    pub(super) fn partitions(&self) -> Vec<PartitionArchive> {
+        self.partitions_mut().values().cloned().collect()
+    }
+
+    /// Notes the writers of partitions of a live topic.
+    pub(super) fn register<'a>(&self, partitions: impl IntoIterator<Item = &'a PartitionArchive>) {
+        let keyed = partitions.into_iter().map(|p| ((p.topic_id(), p.partition()), p.clone()));
+        self.partitions_mut().extend(keyed);
+    }
+
+    fn partitions_mut(&self) -> MutexGuard<'_, BTreeMap<(Uuid, i32), PartitionArchive>> {
+        self.0.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// If a commit of this name was not decided: reads how it ended. Done: what it would have returned.
     async fn finish(&self, name: &str) -> Result<Option<(Topic, Vec<PartitionArchive>)>, CommitError> {
         let Some(attempt) = self.slots().get(name).and_then(|slot| slot.undecided.clone()) else { return Ok(None) };
@@ -410,7 +431,9 @@ impl Topics {
         let now = self
             .get(name)
             .filter(|now| (Some(now.id), now.partitions) == (attempt.version.topic_id, attempt.version.partitions));
-        Ok(now.filter(|_| !attempt.made.is_empty()).map(|now| (now, attempt.made)))
+        let done = now.filter(|_| !attempt.made.is_empty()).map(|now| (now, attempt.made));
+        done.iter().for_each(|(_, made)| self.register(made));
+        Ok(done)
     }
 
     async fn reread(&self, name: &str) -> Result<(), CommitError> {
