@@ -558,3 +558,6 @@ impl std::fmt::Debug for Log {
         f.debug_struct("Log").field("epoch", &self.epoch()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
