@@ -39,7 +39,8 @@ pub(crate) struct Shared {
     pool: Arc<Pool>,
     on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
     condensing: Mutex<()>,
-    _lock: Box<dyn Send + Sync>,
+    /// The directory is ours until [`Wal::close`].
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 impl Shared {
@@ -241,6 +242,9 @@ impl Wal {
     pub fn condense(&self, file: u64, needed: &dyn Fn(&FrameMeta, u64) -> bool) -> Result<Condensed, WalError> {
         let shared = &self.0.shared;
         let _one = shared.condensing.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.lock.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Err(WalError::Closed);
+        }
         let done = condense(&shared.files, file, needed);
         shared.tell_room();
         done
@@ -260,6 +264,8 @@ impl Wal {
                 return Err(WalError::Failed("a thread of the WAL panicked".into()));
             }
         }
+        let _one = self.0.shared.condensing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.shared.files.lock().failed.clone().map_or(Ok(()), Err)
     }
 }
@@ -298,7 +304,7 @@ impl Shared {
             on_fatal: around.on_fatal.clone(),
             condensing: Mutex::default(),
             files,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         };
         shared.tell_room();
         shared
