@@ -143,7 +143,10 @@ async fn a_reader_at_the_end_is_woken_by_the_next_record() {
     log.create_topic(new_topic("t")).await.unwrap();
     let partition = log.partition("t", 0).unwrap();
     let on = WaitOn { partition, from: 0, isolation: Isolation::ReadUncommitted };
-    let waiting = { let log = log.clone(); tokio::spawn(async move { log.wait(&[on], 1, Duration::from_secs(60)).await }) };
+    let waiting = {
+        let log = log.clone();
+        tokio::spawn(async move { log.wait(&[on], 1, Duration::from_secs(60)).await })
+    };
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!waiting.is_finished());
     append(&log, "t", &[(1, "x")]).await;
