@@ -75,7 +75,7 @@ impl Generate for String {
 impl Generate for Bytes {
     /// Now and then long enough to be kept apart from the plain bytes.
     fn generate(by: &mut Generator) -> Self {
-        let length = if by.below(4) == 0 { 1024 + by.below(3000) } else { by.below(40) };
+        let length = if by.below(8) == 0 { 1024 + by.below(200) } else { by.below(40) };
         (0..length).map(|_| by.random.u64() as u8).collect()
     }
 }

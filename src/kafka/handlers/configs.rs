@@ -1,0 +1,255 @@
+//! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs: settings of topics. A broker's are its flags and its file;
+//! what they make of topic settings can be read here and not changed.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Call, Endpoint};
+use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::kafka::messages::{alter_configs, incremental_alter_configs};
+use crate::log::{SettingInfo, SettingKind, TopicError};
+
+/// `ConfigResource.Type`.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+/// `ConfigSource`.
+const TOPICS_OWN: i8 = 1;
+const BROKERS_FILE: i8 = 4;
+const BUILT_IN: i8 = 5;
+
+/// Where a value comes from.
+pub fn source(setting: &SettingInfo) -> i8 {
+    match setting {
+        SettingInfo { topic: Some(_), .. } => TOPICS_OWN,
+        SettingInfo { broker: Some(_), .. } => BROKERS_FILE,
+        _ => BUILT_IN,
+    }
+}
+
+/// `ConfigType`.
+fn config_type(kind: SettingKind) -> i8 {
+    match kind {
+        SettingKind::Boolean => 1,
+        SettingKind::Text => 2,
+        SettingKind::Int => 3,
+        SettingKind::Long => 5,
+        SettingKind::Double => 6,
+        SettingKind::List => 7,
+    }
+}
+
+/// What a request wants to know of each setting.
+#[derive(Clone, Copy)]
+struct Detail {
+    synonyms: bool,
+    documentation: bool,
+}
+
+/// Lists settings.
+pub async fn describe(endpoint: Arc<Endpoint>, call: Call, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    let results = request.resources.into_iter().map(|resource| describe_one(&endpoint, call, resource, detail));
+    DescribeConfigsResponse { results: results.collect(), ..DescribeConfigsResponse::default() }
+}
+
+fn describe_one(
+    endpoint: &Endpoint,
+    call: Call,
+    resource: DescribeConfigsResource,
+    detail: Detail,
+) -> DescribeConfigsResult {
+    let is_wanted = |name: &str| resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k == name));
+    let (mut error_code, mut error_message, mut configs) = (0, None, Vec::new());
+    match settings_of(endpoint, call, resource.resource_type, &resource.resource_name) {
+        Ok(settings) => {
+            let read_only = resource.resource_type == BROKER;
+            let wanted = settings.into_iter().filter(|setting| is_wanted(setting.name));
+            configs = wanted.map(|setting| describe_setting(setting, read_only, detail)).collect();
+        }
+        Err((code, message)) => (error_code, error_message) = (code, Some(message)),
+    }
+    let DescribeConfigsResource { resource_type, resource_name, .. } = resource;
+    DescribeConfigsResult { error_code, error_message, resource_type, resource_name, configs }
+}
+
+fn settings_of(endpoint: &Endpoint, call: Call, kind: i8, name: &str) -> Result<Vec<SettingInfo>, (i16, String)> {
+    let log = &endpoint.shared.log;
+    let topic = match kind {
+        TOPIC => Some(name),
+        // An empty name is Kafka's "default of all brokers".
+        BROKER if name.is_empty() || name.parse() == Ok(log.broker_id()) => None,
+        BROKER => {
+            let message = format!("there is no broker '{name}'; this is broker {}", log.broker_id());
+            return Err((endpoint.refuse(ErrorCode::InvalidRequest), message));
+        }
+        _ => return Err(no_such_kind(endpoint, kind)),
+    };
+    log.settings(topic).map_err(|error| {
+        let message = error.to_string();
+        (endpoint.fail(call, error), message)
+    })
+}
+
+fn no_such_kind(endpoint: &Endpoint, kind: i8) -> (i16, String) {
+    let message =
+        format!("resources of type {kind} have no settings here; topics ({TOPIC}) and brokers ({BROKER}) have");
+    (endpoint.refuse(ErrorCode::InvalidRequest), message)
+}
+
+fn describe_setting(setting: SettingInfo, read_only: bool, detail: Detail) -> DescribeConfigsResourceResult {
+    let config_source = source(&setting);
+    let SettingInfo { name, value, default, broker, topic, kind, doc } = setting;
+    let places = [(TOPICS_OWN, topic), (BROKERS_FILE, broker), (BUILT_IN, Some(default))];
+    let synonym = |(source, value): (i8, Option<String>)| {
+        value.map(|value| DescribeConfigsSynonym { name: name.to_owned(), value: Some(value), source })
+    };
+    DescribeConfigsResourceResult {
+        name: name.to_owned(),
+        value: Some(value),
+        read_only,
+        config_source,
+        is_sensitive: false,
+        synonyms: if detail.synonyms { places.into_iter().filter_map(synonym).collect() } else { Vec::new() },
+        config_type: config_type(kind),
+        documentation: detail.documentation.then(|| doc.to_owned()),
+    }
+}
+
+/// Replaces all settings of topics.
+pub async fn replace(
+    endpoint: Arc<Endpoint>,
+    call: Call,
+    request: alter_configs::AlterConfigsRequest,
+) -> alter_configs::AlterConfigsResponse {
+    let mut responses = Vec::with_capacity(request.resources.len());
+    for resource in request.resources {
+        let (kind, name) = (resource.resource_type, resource.resource_name);
+        let change = move |settings: &mut BTreeMap<String, String>| {
+            settings.clear();
+            for config in resource.configs {
+                settings.insert(config.name.clone(), given(config.name, config.value)?);
+            }
+            Ok(())
+        };
+        let (error_code, error_message) = alter(&endpoint, call, kind, &name, request.validate_only, change).await;
+        responses.push(alter_configs::AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: kind,
+            resource_name: name,
+        });
+    }
+    alter_configs::AlterConfigsResponse { responses, ..Default::default() }
+}
+
+/// Changes single settings of topics.
+pub async fn change(
+    endpoint: Arc<Endpoint>,
+    call: Call,
+    request: incremental_alter_configs::IncrementalAlterConfigsRequest,
+) -> incremental_alter_configs::IncrementalAlterConfigsResponse {
+    let mut responses = Vec::with_capacity(request.resources.len());
+    for resource in request.resources {
+        let (kind, name) = (resource.resource_type, resource.resource_name);
+        let in_force = endpoint.shared.log.settings(Some(&name)).unwrap_or_default();
+        let change = move |settings: &mut BTreeMap<String, String>| {
+            resource.configs.into_iter().try_for_each(|config| apply(settings, &in_force, config))
+        };
+        let (error_code, error_message) = alter(&endpoint, call, kind, &name, request.validate_only, change).await;
+        responses.push(incremental_alter_configs::AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: kind,
+            resource_name: name,
+        });
+    }
+    incremental_alter_configs::IncrementalAlterConfigsResponse { responses, ..Default::default() }
+}
+
+async fn alter(
+    endpoint: &Endpoint,
+    call: Call,
+    kind: i8,
+    name: &str,
+    validate_only: bool,
+    change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), TopicError> + Send,
+) -> (i16, Option<String>) {
+    if kind == BROKER {
+        let message = "a broker's settings come from its flags, its variables and esker.toml; change them there";
+        return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
+    }
+    if kind != TOPIC {
+        let (code, message) = no_such_kind(endpoint, kind);
+        return (code, Some(message));
+    }
+    match endpoint.shared.log.alter_settings(name, validate_only, change).await {
+        Ok(()) => (0, None),
+        Err(error) => {
+            let message = error.to_string();
+            (endpoint.fail(call, error), Some(message))
+        }
+    }
+}
+
+/// One incremental change: 0 sets, 1 deletes, 2 appends to a list, 3 subtracts from a list.
+fn apply(
+    settings: &mut BTreeMap<String, String>,
+    in_force: &[SettingInfo],
+    config: incremental_alter_configs::AlterableConfig,
+) -> Result<(), TopicError> {
+    let incremental_alter_configs::AlterableConfig { name, config_operation, value } = config;
+    match config_operation {
+        0 => {
+            let value = given(name.clone(), value)?;
+            settings.insert(name, value);
+        }
+        1 => {
+            settings.remove(&name);
+        }
+        2 | 3 => {
+            let setting = in_force.iter().find(|setting| setting.name == name);
+            if setting.is_none_or(|setting| setting.kind != SettingKind::List) {
+                return Err(TopicError::BadSetting(format!("{name} is not a list: it can be set, not added to")));
+            }
+            let before = settings.get(&name).or(setting.map(|setting| &setting.value)).cloned().unwrap_or_default();
+            let changes = given(name.clone(), value)?;
+            settings.insert(name, edit_list(&before, &changes, config_operation == 2));
+        }
+        other => return Err(TopicError::BadSetting(format!("{name}: there is no operation {other}"))),
+    }
+    Ok(())
+}
+
+/// A comma-separated list with the words of `changes` added or taken away.
+fn edit_list(before: &str, changes: &str, add: bool) -> String {
+    let words = |list| str::split(list, ',').map(str::trim).filter(|word: &&str| !word.is_empty());
+    let mut list: Vec<&str> = words(before).filter(|word| add || !words(changes).any(|gone| gone == *word)).collect();
+    if add {
+        for word in words(changes) {
+            if !list.contains(&word) {
+                list.push(word);
+            }
+        }
+    }
+    list.join(",")
+}
+
+fn given(name: String, value: Option<String>) -> Result<String, TopicError> {
+    value.ok_or_else(|| TopicError::BadSetting(format!("{name}: null is not a value; delete the setting instead")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edit_list;
+
+    #[test]
+    fn lists_keep_their_order_and_hold_a_word_once() {
+        assert_eq!(edit_list("a, b", "b,c", true), "a,b,c");
+        assert_eq!(edit_list("", "x", true), "x");
+        assert_eq!(edit_list("a,b,c", "b, a", false), "c");
+        assert_eq!(edit_list("a", "a", false), "");
+    }
+}

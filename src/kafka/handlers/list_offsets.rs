@@ -1,0 +1,70 @@
+//! ListOffsets: offsets by timestamp, and the special ones.
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::{Call, Endpoint};
+use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::list_offsets::{
+    EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, ListOffsetsPartition, ListOffsetsPartitionResponse,
+    ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MAX_TIMESTAMP,
+};
+use crate::log::{Isolation, OffsetQuery};
+
+/// Partitions that are looked up at once: a timestamp may need a footer from the bucket.
+const AT_ONCE: usize = 16;
+
+/// Looks up the offsets.
+pub async fn answer(endpoint: Arc<Endpoint>, call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let isolation = super::fetch::isolation(request.isolation_level);
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let found: Vec<_> =
+            topic.partitions.iter().map(|asked| find(&endpoint, call, &topic.name, asked, isolation)).collect();
+        let partitions = futures::stream::iter(found).buffered(AT_ONCE).collect().await;
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+    }
+    ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+async fn find(
+    endpoint: &Endpoint,
+    call: Call,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    isolation: Isolation,
+) -> ListOffsetsPartitionResponse {
+    let answer = ListOffsetsPartitionResponse { partition_index: asked.partition_index, ..Default::default() };
+    let refused = |code| ListOffsetsPartitionResponse { error_code: endpoint.refuse(code), ..answer.clone() };
+    let Some(partition) = endpoint.shared.log.partition(topic, asked.partition_index) else {
+        return refused(ErrorCode::UnknownTopicOrPartition);
+    };
+    if let Err(code) = endpoint.check_leader_epoch(asked.current_leader_epoch) {
+        return refused(code);
+    }
+    let Some(query) = query(asked.timestamp, call.header.api_version) else {
+        return refused(ErrorCode::UnsupportedVersion);
+    };
+    match partition.find(query, isolation).await {
+        Ok(found) => ListOffsetsPartitionResponse {
+            timestamp: found.timestamp,
+            offset: found.offset,
+            leader_epoch: found.leader_epoch,
+            ..answer
+        },
+        Err(error) => ListOffsetsPartitionResponse { error_code: endpoint.fail(call, error), ..answer },
+    }
+}
+
+/// What a timestamp asks for; `None` if the version does not have it.
+fn query(timestamp: i64, version: i16) -> Option<OffsetQuery> {
+    match timestamp {
+        LATEST => Some(OffsetQuery::Latest),
+        EARLIEST => Some(OffsetQuery::Earliest),
+        MAX_TIMESTAMP if version >= 7 => Some(OffsetQuery::MaxTimestamp),
+        EARLIEST_LOCAL if version >= 8 => Some(OffsetQuery::EarliestLocal),
+        LATEST_TIERED if version >= 9 => Some(OffsetQuery::LatestTiered),
+        timestamp if timestamp < 0 => None,
+        timestamp => Some(OffsetQuery::AtOrAfter(timestamp)),
+    }
+}
