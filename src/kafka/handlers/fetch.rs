@@ -167,7 +167,7 @@ impl Fetch {
         let count = self.places.len();
         for at in (0..count).map(|n| (self.begun.first + n) % count) {
             let Ok(place) = &self.places[at] else { continue };
-            if !place.is_ready(self.isolation) || (room == 0 && all.bytes > 0) {
+            if !place.is_ready(self.isolation) || (room == 0 && (all.bytes > 0 || !slow.is_empty())) {
                 continue;
             }
             let max_bytes = place.max_bytes.min(room);

@@ -35,7 +35,7 @@ struct Refusal {
 /// Hands every batch to the log; nothing in here waits.
 pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result<Step, Hangup> {
     let request: ProduceRequest = decode_request(received.frame).map_err(|error| endpoint.garbled(call, &error))?;
-    let permit = Arc::new(received.permit);
+    let permit = received.permit;
     let acks = request.acks;
     let append = |data| append(endpoint, call, acks, data, &permit);
     let topics: Vec<Topic> = request.topic_data.into_iter().map(append).collect();
@@ -52,7 +52,7 @@ pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result
     }
 }
 
-fn append(endpoint: &Endpoint, call: Call, acks: i16, data: TopicProduceData, permit: &Arc<BytePermit>) -> Topic {
+fn append(endpoint: &Endpoint, call: Call, acks: i16, data: TopicProduceData, permit: &BytePermit) -> Topic {
     let by_id = call.header.api_version >= TOPIC_IDS_FROM;
     let refuse =
         |code: ErrorCode| Err(Refusal { error_code: endpoint.refuse(code), message: code.meaning().to_owned() });
