@@ -47,14 +47,13 @@ impl SliceBytes {
 
 /// The memory of a reader: a decompressor and buffers, to be used again for the next slice, of whatever segment. One per
 /// thread.
-#[derive(Default)]
 pub struct Decoder {
-    zstd: Option<Decompressor<'static>>,
+    zstd: Decompressor<'static>,
     columns: [Scratch; Column::COUNT],
 }
 
 impl Decoder {
-    /// An empty one; grows to about the payload of the largest slice it sees.
+    /// An empty one; grows to about the payload of a slice. What a larger one took is given back after it.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,6 +61,13 @@ impl Decoder {
     /// Memory held, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.columns.iter().map(Scratch::memory_bytes).sum::<usize>() as u64
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        let zstd = Decompressor::new().expect("a decompressor without a dictionary has nothing to refuse");
+        Self { zstd, columns: Default::default() }
     }
 }
 
@@ -80,8 +86,9 @@ impl Footer {
     ) -> Result<(), E> {
         let info = &self.slices()[slice];
         let loaded = self.unpack(info, bytes, decoder)?;
-        let views = Views::new(&loaded, &decoder.columns);
-        views.walk(self, info, f)
+        let walked = Views::new(&loaded, &decoder.columns).walk(self, info, f);
+        decoder.columns.iter_mut().for_each(Scratch::trim);
+        walked
     }
 
     /// Checks and unpacks the page of every column.
@@ -91,12 +98,9 @@ impl Footer {
         bytes: &'b SliceBytes,
         decoder: &mut Decoder,
     ) -> Result<Vec<Loaded<'b>>, SegmentError> {
-        let mut zstd = match decoder.zstd.take() {
-            Some(zstd) => zstd,
-            None => Decompressor::new().map_err(|e| self.damaged(0, format!("there is no decompressor: {e}")))?,
-        };
+        let Decoder { zstd, columns } = decoder;
         let mut loaded = Vec::with_capacity(Column::COUNT);
-        for (column, scratch) in Column::ALL.into_iter().zip(&mut decoder.columns) {
+        for (column, scratch) in Column::ALL.into_iter().zip(columns) {
             let (dictionary, page) = self.pages(info, column);
             let describe = |page: &Page, problem: Problem| {
                 self.damaged(page.at, format!("the page of column {}: {problem}", column.path()))
@@ -104,17 +108,16 @@ impl Footer {
             if let Some(dictionary) = dictionary {
                 let stored = self.checked(dictionary, column.path(), bytes)?;
                 scratch
-                    .load_dictionary((self.object(), dictionary.at), stored, &mut zstd)
+                    .load_dictionary((self.object(), dictionary.at), stored, zstd)
                     .map_err(|problem| describe(dictionary, problem))?;
             }
             let stored = self.checked(page, column.path(), bytes)?;
-            let one = scratch.load(column, stored, &mut zstd).map_err(|problem| describe(page, problem))?;
+            let one = scratch.load(column, stored, zstd).map_err(|problem| describe(page, problem))?;
             if column.rep_level_max() == 0 && one.entries != info.records as usize {
                 return Err(describe(page, "it has another number of rows than the slice"));
             }
             loaded.push(one);
         }
-        decoder.zstd = Some(zstd);
         Ok(loaded)
     }
 

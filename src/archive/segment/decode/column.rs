@@ -19,6 +19,9 @@ const PLAIN_DICTIONARY: i64 = 2;
 const DELTA_BINARY_PACKED: i64 = 5;
 const RLE_DICTIONARY: i64 = 8;
 
+/// Memory of one column that is kept for the next slice: four times what a slice of the usual size needs.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
 /// Buffers of one column, used again for every page.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -207,6 +210,13 @@ impl Scratch {
             }
         };
         Strings { defs: self.defs(loaded), def_max: loaded.def_max, entry: 0, values }
+    }
+
+    /// Gives back what a page far beyond the usual size took.
+    pub(super) fn trim(&mut self) {
+        if self.memory_bytes() > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
     }
 
     /// Memory held, in bytes.

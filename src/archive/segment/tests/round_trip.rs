@@ -161,3 +161,22 @@ fn memory_is_bounded_by_a_block_and_a_slice_and_output_leaves_block_by_block() {
     assert_eq!(outputs, 8, "one part per block");
     assert!((1 << 20..4 << 20).contains(&most), "{most} bytes at most");
 }
+
+#[test]
+fn a_reader_gives_back_the_memory_of_a_giant_record() {
+    let giant = Record { value: Some(Bytes::from(vec![b'g'; 20 << 20])), ..record(1) };
+    let segment = encode(SegmentSpec::new(TOPIC, 3, 0), &[record(0), giant.clone(), record(2)], 3);
+    let footer = segment.footer().unwrap();
+    let (mut decoder, mut seen) = (Decoder::new(), 0);
+    for slice in 0..footer.slices().len() {
+        let bytes = segment.fetch(&footer, slice..slice + 1);
+        footer
+            .decode(slice, &bytes, &mut decoder, |record| {
+                seen += usize::from(record.value == giant.value.as_deref());
+                Ok::<(), SegmentError>(())
+            })
+            .unwrap();
+        assert!(decoder.memory_bytes() < 5 << 20, "{}", decoder.memory_bytes());
+    }
+    assert_eq!(seen, 1);
+}
