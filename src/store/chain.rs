@@ -10,13 +10,18 @@
 //! # Why there is one winner
 //! 1. The store lets one creator of a key succeed, so as long as nothing is deleted, of all that build on version n one
 //!    holds n + 1.
-//! 2. Deletion is strictly ascending, each version confirmed absent before the next goes. So if n + 1 was deleted, n is
-//!    absent: a writer that slept meanwhile and creates n + 1 again finds the version it built on missing (or, if another
-//!    sleeper put one there, foreign), and is fenced.
-//! 3. A request may be applied although its answer says otherwise, also later. It carries the same number and nonce, so
-//!    it is either the version that its writer goes on to find, or refused as existing. Only when it arrives after its
-//!    number was collected could it leave a version behind, below the head, where nobody looks: for that the newest
-//!    versions are kept for long enough ([`Chain::collect`]).
+//! 2. Deletion is strictly ascending, each version confirmed absent before the next goes. So while n is there, nothing
+//!    above n was ever deleted, and what lies there is what the first creators made.
+//! 3. A writer that slept until its place was collected can create n + 1 once more. It then looks for n, finds it missing
+//!    (or foreign), and is fenced. What it leaves behind lies below the head.
+//! 4. Nobody takes what a sleeper left for the chain: whoever found something above n looks for n once more before
+//!    believing it, and whoever had to begin with a listing asks for another one that shows nothing above what it found.
+//!    (Without this, a second sleeper on n loses to the first one's remains, builds on them, and wins.)
+//! 5. A request may be applied although its answer says otherwise, also later. It carries the same number and nonce, so
+//!    it is either the version that its writer goes on to find, or refused as existing.
+//!
+//! Two things are asked of the world: no request is applied, and no listing is old, by as long as versions are kept after
+//! they were superseded ([`Chain::collect`]).
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -141,25 +146,41 @@ impl Chain {
     /// The newest version. None: not one version exists, which for anything but creation is damage.
     pub async fn head(&self, remembered: Option<&Head>) -> Result<Option<Head>, ChainError> {
         if let Some(remembered) = remembered
-            && let Some(found) = self.get(remembered.number).await?
-            && found.nonce == remembered.nonce
+            && self.holds(remembered).await?
         {
-            return self.upwards(found).await.map(Some);
+            let head = self.upwards(remembered.clone()).await?;
+            if head.number == remembered.number || self.holds(remembered).await? {
+                return Ok(Some(head));
+            }
         }
+        self.head_by_listing().await
+    }
+
+    async fn head_by_listing(&self) -> Result<Option<Head>, ChainError> {
         let mut patience = self.store.patience();
         loop {
             let listed = self.greatest_listed(None).await?;
             match self.get(listed.unwrap_or(1)).await? {
-                Some(found) => return self.upwards(found).await.map(Some),
+                Some(found) => {
+                    let head = self.upwards(found).await?;
+                    if self.greatest_listed(Some(head.number)).await?.is_none() {
+                        return Ok(Some(head));
+                    }
+                }
                 None if listed.is_none() => return Ok(None),
                 None => {} // listed but absent: the listing is old, or versions are being collected
             }
             if !patience.wait().await {
-                let why = "the listing shows a version that is not there, again and again: it is out of date";
+                let why = "the listing and what is there do not agree, again and again: it is out of date";
                 let e = StoreError::new(Kind::Unavailable, self.store.url_of(&self.prefix), why);
                 return Err(e.into());
             }
         }
+    }
+
+    /// Whether `version` is still at its number.
+    async fn holds(&self, version: &Head) -> Result<bool, ChainError> {
+        Ok(self.get(version.number).await?.is_some_and(|found| found.nonce == version.nonce))
     }
 
     /// From a version that is there to the last one.
@@ -248,14 +269,17 @@ impl Chain {
             }
         }
         let (ours, object) = self.successor(on, epoch, body)?;
-        match self.settle(&ours, &object).await? {
-            Some(taken) if taken.epoch > epoch => Ok(Outcome::Fenced { epoch: Some(taken.epoch) }),
-            Some(taken) => Ok(Outcome::Lost(taken)),
-            None => match self.confirm(on, &ours).await {
-                Ok(None) => Ok(Outcome::Committed(ours)),
-                Ok(Some(fenced)) => Ok(fenced),
-                Err(e) => Err(self.undecided(&ours, e)),
-            },
+        let taken = self.settle(&ours, &object).await?;
+        if let Some(taken) = &taken
+            && taken.epoch > epoch
+        {
+            return Ok(Outcome::Fenced { epoch: Some(taken.epoch) });
+        }
+        let there = taken.as_ref().unwrap_or(&ours);
+        match self.confirm(on, there).await {
+            Ok(Some(fenced)) => Ok(fenced),
+            Ok(None) => Ok(taken.map_or(Outcome::Committed(ours), Outcome::Lost)),
+            Err(e) => Err(self.undecided(&ours, e)),
         }
     }
 
@@ -312,10 +336,11 @@ impl Chain {
         })
     }
 
-    /// After the version was created: whether its place was free because it was collected. Then we are fenced.
-    async fn confirm(&self, on: Option<&Head>, ours: &Head) -> Result<Option<Outcome>, ChainError> {
+    /// Whether `there`, found at the number after `on`, is the chain's, or was put into a place that had been collected.
+    /// Then we are fenced.
+    async fn confirm(&self, on: Option<&Head>, there: &Head) -> Result<Option<Outcome>, ChainError> {
         let Some(on) = on else {
-            return self.confirm_first(ours).await;
+            return self.confirm_first(there).await;
         };
         Ok(match self.get(on.number).await? {
             Some(found) if found.nonce == on.nonce => None,
@@ -325,10 +350,10 @@ impl Chain {
     }
 
     /// Version 1 has none before it that could be missing: a chain that has moved on shows in what lies above.
-    async fn confirm_first(&self, ours: &Head) -> Result<Option<Outcome>, ChainError> {
+    async fn confirm_first(&self, there: &Head) -> Result<Option<Outcome>, ChainError> {
         let Some(greatest) = self.greatest_listed(Some(1)).await? else { return Ok(None) };
         match self.get(2).await? {
-            Some(second) if second.after.as_ref() == Some(&ours.nonce) => Ok(None),
+            Some(second) if second.after.as_ref() == Some(&there.nonce) => Ok(None),
             _ => Ok(Some(Outcome::Fenced { epoch: self.get(greatest).await?.map(|head| head.epoch) })),
         }
     }

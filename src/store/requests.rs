@@ -122,7 +122,9 @@ impl Store {
         match self.attempt(Op::Create, &path, size as u64, create).await {
             Ok(created) => Ok(created),
             // "Not found" without naming the bucket says nothing about what became of a creation.
-            Err(e) if e.is_retriable() || e.is_not_found() => Ok(Create::Unknown(e)),
+            Err(e) if e.is_retriable() || e.is_not_found() => {
+                Ok(Create::Unknown(StoreError { kind: Kind::Unavailable, ..e }))
+            }
             Err(e) => Err(e),
         }
     }

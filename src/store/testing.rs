@@ -2,8 +2,6 @@
 //! the tests of every module and the integration tests share them.
 use std::sync::Arc;
 
-use object_store::memory::InMemory;
-
 use super::{Objects, Store, StoreOptions};
 use crate::base::{Clock, Metrics, Random};
 
@@ -11,7 +9,8 @@ mod faulty;
 
 pub use faulty::{Call, Fault, Faulty};
 
-/// A store over `objects` that never sleeps between attempts, with the machine's clock and seeded randomness.
+/// A store over `objects` with seeded randomness, and a clock that stands at the time of the call: it never sleeps between
+/// attempts, and gives up after fifty, however slow the machine is.
 pub fn store_over(objects: Arc<dyn Objects>) -> Store {
     store_seeded(objects, 1)
 }
@@ -19,10 +18,11 @@ pub fn store_over(objects: Arc<dyn Objects>) -> Store {
 /// The same with a seed of the caller's: nonces of writers that race have to differ.
 pub fn store_seeded(objects: Arc<dyn Objects>, seed: u64) -> Store {
     let options = StoreOptions { backoff_ms: 0, backoff_max_ms: 0, retry_ms: 50, ..StoreOptions::default() };
-    Store::over(objects, "memory://test", options, &Clock::real(), &Random::seeded(seed), &Metrics::new())
+    let clock = Clock::manual(Clock::real().now_ms());
+    Store::over(objects, "memory://test", options, &clock, &Random::seeded(seed), &Metrics::new())
 }
 
 /// A fresh store in memory.
 pub fn memory() -> Store {
-    store_over(Arc::new(InMemory::new()))
+    Faulty::new().store()
 }

@@ -188,3 +188,88 @@ async fn requests_are_counted_by_kind_and_result() {
         assert!(page.contains(line), "{line} is missing in:\n{page}");
     }
 }
+
+#[tokio::test]
+async fn what_may_be_repeated_is_repeated_and_a_creation_never_is() {
+    use testing::{Call, Fault, Faulty};
+    let faulty = Faulty::new();
+    let store = faulty.store();
+    for call in [Call::Put, Call::Get, Call::List, Call::Delete] {
+        faulty.on(call, Fault::AppliedAndFailed);
+        faulty.on(call, Fault::Failed);
+    }
+    store.put("a", Bytes::from("x")).await.unwrap();
+    assert_eq!(store.get("a").await.unwrap(), "x");
+    assert_eq!(store.list("", None).await.unwrap().len(), 1);
+    store.delete("a").await.unwrap();
+    for (fault, there) in [(Fault::Failed, false), (Fault::AppliedAndFailed, true), (Fault::AppliedAndDropped, true)] {
+        let before = faulty.calls();
+        faulty.on(Call::Create, fault);
+        let path = format!("c/{fault:?}");
+        assert!(matches!(store.create(&path, Bytes::from("x")).await, Ok(Create::Unknown(_))));
+        assert_eq!(faulty.calls(), before + 1);
+        assert_eq!(store.get(&path).await.is_ok(), there);
+    }
+}
+
+#[tokio::test]
+async fn patience_with_a_store_that_is_away_ends_with_a_retriable_error() {
+    let faulty = testing::Faulty::new();
+    faulty.away(true);
+    let e = faulty.store().get("a").await.unwrap_err();
+    assert!(e.is_retriable() && e.to_string().starts_with("memory://test/a: "), "{e}");
+    assert!(faulty.calls() > 10 && faulty.calls() < 100, "{} attempts", faulty.calls());
+}
+
+#[tokio::test]
+async fn an_upload_survives_faults_of_each_of_its_requests() {
+    use testing::{Call, Fault, Faulty};
+    let data = pattern(3 * Upload::PART_BYTES + 17);
+    for position in 0..6 {
+        for fault in [Fault::Failed, Fault::AppliedAndFailed, Fault::AppliedAndDropped] {
+            let faulty = Faulty::new();
+            let store = faulty.store();
+            faulty.at(position, fault);
+            let mut upload = store.upload("u").await.unwrap();
+            upload.write(data.clone()).await.unwrap();
+            assert_eq!(
+                upload.finish().await.unwrap_or_else(|e| panic!("{fault:?} at {position}: {e}")),
+                data.len() as u64
+            );
+            assert_eq!(store.get("u").await.unwrap(), data);
+            let uploads = faulty.log().iter().filter(|(call, _)| *call == Call::Upload).count();
+            assert!((6..=7).contains(&uploads), "{uploads} requests");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_that_hangs_does_not_make_a_commit_wait() {
+    let faulty = testing::Faulty::new();
+    let options = StoreOptions { requests: 2, ..options() };
+    let objects = Arc::new(faulty.clone());
+    let store = Store::over(objects, "memory://m", options, &Clock::real(), &Random::seeded(1), &Metrics::new());
+    store.put("a", Bytes::from("x")).await.unwrap();
+    faulty.hang(testing::Call::Get);
+    let mut reads: Vec<_> = (0..5).map(|_| Box::pin(store.get_range("a", 0..1))).collect();
+    for read in &mut reads {
+        for _ in 0..10 {
+            assert!(futures::poll!(read.as_mut()).is_pending());
+        }
+    }
+    assert!(matches!(store.create("b", Bytes::new()).await, Ok(Create::Created)));
+    assert_eq!(faulty.log().iter().filter(|(call, _)| *call == testing::Call::Get).count(), 2, "at most two at once");
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_is_given_up() {
+    let faulty = testing::Faulty::new();
+    faulty.hang(testing::Call::Create);
+    let options = StoreOptions { request_timeout_ms: 100, ..options() };
+    let objects = Arc::new(faulty.clone());
+    let store = Store::over(objects, "memory://m", options, &Clock::real(), &Random::seeded(1), &Metrics::new());
+    let Ok(Create::Unknown(e)) = store.create("b", Bytes::new()).await else {
+        panic!("a creation that hangs is unknown")
+    };
+    assert!(e.is_retriable() && e.to_string().contains("no answer within 100 ms"), "{e}");
+}

@@ -9,25 +9,41 @@ impl Chain {
     /// Deletes versions that were superseded more than `keep_ms` before `now_ms` (by the store's times), but never one of
     /// the `keep_newest`, and never the head. Returns how many went: at most a thousand a call.
     ///
-    /// `keep_ms` has to be longer than any request can be under way: the proof in the header of [`super`] needs it.
+    /// `keep_ms` has to be longer than any request can be under way and any listing can be old: the proof in the header of
+    /// [`super`] needs it.
     pub async fn collect(&self, keep_newest: u64, keep_ms: i64, now_ms: i64) -> Result<u64, ChainError> {
         let Some(head) = self.head(None).await? else { return Ok(0) };
         self.check_writable(&head)?;
         let end = (head.number + 1).saturating_sub(keep_newest.max(1)); // the lowest that has to stay
-        let Some(mut lowest) = self.lowest_listed().await? else { return Ok(0) };
-        while lowest > 1 && self.modified_ms(lowest - 1).await?.is_some() {
-            lowest -= 1;
-        }
+        let listed = self.lowest_listed().await?;
+        let Some(lowest) = listed.first() else { return Ok(0) };
+        let mut number = self.down_to_hole(*lowest, 1).await?;
         let mut removed = 0;
-        for number in (lowest..end).take(VERSIONS_AT_ONCE as usize) {
-            let Some(superseded_ms) = self.modified_ms(number + 1).await? else { break };
+        while number < end && removed < VERSIONS_AT_ONCE {
+            let Some(written_ms) = self.modified_ms(number).await? else {
+                // A hole: what was below it is what a fenced writer left.
+                let Some(next) = listed.iter().find(|listed| **listed > number) else { break };
+                number = self.down_to_hole(*next, number + 1).await?;
+                continue;
+            };
+            let superseded_ms = self.modified_ms(number + 1).await?.unwrap_or(written_ms);
             if superseded_ms.saturating_add(keep_ms) >= now_ms {
                 break;
             }
             self.remove(number).await?;
             removed += 1;
+            number += 1;
         }
         Ok(removed)
+    }
+
+    /// The lowest number from which on everything up to `from` is there, but not below `floor`.
+    async fn down_to_hole(&self, from: u64, floor: u64) -> Result<u64, ChainError> {
+        let mut lowest = from;
+        while lowest > floor && self.modified_ms(lowest - 1).await?.is_some() {
+            lowest -= 1;
+        }
+        Ok(lowest)
     }
 
     /// Deletes one version and makes sure that it is gone.
@@ -55,8 +71,9 @@ impl Chain {
         }
     }
 
-    async fn lowest_listed(&self) -> Result<Option<u64>, ChainError> {
+    /// The first page of the listing, ascending.
+    async fn lowest_listed(&self) -> Result<Vec<u64>, ChainError> {
         let page = self.store.list(&self.prefix, None).await?;
-        Ok(page.iter().filter_map(|object| self.number_of(&object.path)).min())
+        Ok(page.iter().filter_map(|object| self.number_of(&object.path)).collect())
     }
 }

@@ -64,13 +64,24 @@ pub struct Faulty {
     hidden: Arc<[String]>,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+enum Creation {
+    #[default]
+    Atomic,
+    Overwrites,
+    TwoSteps,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    creation: Creation,
+    hanging: BTreeSet<Call>,
     calls: u64,
     away: bool,
     next: BTreeMap<Call, VecDeque<Fault>>,
     at: BTreeMap<u64, Fault>,
     late: Vec<(u64, Path, Bytes)>,
+    uploads: BTreeMap<MultipartId, BTreeMap<usize, Bytes>>,
     log: Vec<(Call, String)>,
     /// Keys that came (true) and went, with the number of the call.
     changes: Vec<(u64, Path, bool)>,
@@ -127,6 +138,21 @@ impl Faulty {
         self.state().away = away;
     }
 
+    /// From now on creation ignores what is there, like a store that does not know the condition.
+    pub fn overwrites_always(&self) {
+        self.state().creation = Creation::Overwrites;
+    }
+
+    /// From now on creation looks first and writes later, like a store without locks.
+    pub fn creates_in_two_steps(&self) {
+        self.state().creation = Creation::TwoSteps;
+    }
+
+    /// From now on calls of this kind never answer, nor are they applied.
+    pub fn hang(&self, call: Call) {
+        self.state().hanging.insert(call);
+    }
+
     /// Calls so far.
     pub fn calls(&self) -> u64 {
         self.state().calls
@@ -177,11 +203,24 @@ impl Faulty {
         for (_, path, bytes) in due {
             let _ = self.apply_create(&path, bytes).await;
         }
+        if self.state().hanging.contains(&call) {
+            std::future::pending::<()>().await;
+        }
         fault
     }
 
     async fn apply_create(&self, path: &Path, bytes: Bytes) -> Result<PutResult> {
-        let options = PutOptions::from(PutMode::Create);
+        let creation = self.state().creation;
+        let mode = match creation {
+            Creation::Atomic => PutMode::Create,
+            Creation::Overwrites => PutMode::Overwrite,
+            Creation::TwoSteps => {
+                let there = self.inner.head(path).await.is_ok();
+                yield_now().await;
+                if there { PutMode::Create } else { PutMode::Overwrite }
+            }
+        };
+        let options = PutOptions::from(mode);
         let result = self.inner.put_opts(path, PutPayload::from(bytes.clone()), options).await?;
         let mut state = self.state();
         let number = state.calls;
@@ -368,25 +407,50 @@ impl ObjectStore for Faulty {
     }
 }
 
+/// Parts are kept here: the crate's store in memory panics when they come out of order.
 #[async_trait]
 impl MultipartStore for Faulty {
     async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
         let fault = self.enter(Call::Upload, path).await;
-        self.run(fault, path, self.inner.create_multipart(path)).await
+        self.run(fault, path, async {
+            let mut state = self.state();
+            let id = state.calls.to_string();
+            state.uploads.insert(id.clone(), BTreeMap::new());
+            Ok(id)
+        })
+        .await
     }
 
     async fn put_part(&self, path: &Path, id: &MultipartId, index: usize, data: PutPayload) -> Result<PartId> {
         let fault = self.enter(Call::Upload, path).await;
-        self.run(fault, path, self.inner.put_part(path, id, index, data)).await
+        self.run(fault, path, async {
+            let mut state = self.state();
+            let parts = state.uploads.get_mut(id).ok_or_else(|| failure(Some(Fault::Missing), path))?;
+            parts.insert(index, data.into());
+            Ok(PartId { content_id: index.to_string() })
+        })
+        .await
     }
 
-    async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
+    async fn complete_multipart(&self, path: &Path, id: &MultipartId, _: Vec<PartId>) -> Result<PutResult> {
         let fault = self.enter(Call::Upload, path).await;
-        self.run(fault, path, self.inner.complete_multipart(path, id, parts)).await
+        self.run(fault, path, async {
+            let parts = self.state().uploads.remove(id).ok_or_else(|| failure(Some(Fault::Missing), path))?;
+            let result = self.inner.put(path, PutPayload::from_iter(parts.into_values())).await?;
+            let mut state = self.state();
+            let number = state.calls;
+            state.changes.push((number, path.clone(), true));
+            Ok(result)
+        })
+        .await
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
         let fault = self.enter(Call::Upload, path).await;
-        self.run(fault, path, self.inner.abort_multipart(path, id)).await
+        self.run(fault, path, async {
+            self.state().uploads.remove(id);
+            Ok(())
+        })
+        .await
     }
 }
