@@ -30,10 +30,12 @@
 //! ```
 pub mod archive;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod kafka;
 pub mod log;
 pub mod record;
+pub mod server;
 pub mod store;
 pub mod wal;

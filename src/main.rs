@@ -1,6 +1,9 @@
 //! The `esker` binary: everything is in the library.
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    esker::cli::main()
+}

@@ -1,8 +1,10 @@
 //! The table of broker settings: name, default, meaning, and how a text becomes a value. It is the only list of them.
 use std::path::PathBuf;
 
-use super::{Config, Durability, HostPort, Listener, LogFormat, units};
+use super::{Config, HostPort, Listener, LogFormat, units};
 use crate::base::Limits;
+use crate::store::StoreOptions;
+use crate::wal::Durability;
 
 /// One broker setting.
 pub struct Key {
@@ -84,14 +86,20 @@ pub const KEYS: &[Key] = &[
         name: "wal.bytes",
         default: "a quarter of the free disk, 1GiB to 64GiB",
         help: "budget of the write-ahead log: how far writing goes on while the bucket is away",
-        set: |config, text| units::size(text).map(|bytes| config.wal_bytes = Some(bytes)).map_err(text_from),
+        set: |config, text| units::size(text).map(|bytes| config.wal.budget_bytes = Some(bytes)).map_err(text_from),
+    },
+    Key {
+        name: "wal.file.bytes",
+        default: "64MiB",
+        help: "size of one file of the write-ahead log; twice the largest batch at least",
+        set: |config, text| units::size(text).map(|bytes| config.wal.file_bytes = bytes).map_err(text_from),
     },
     Key {
         name: "durability",
         default: "fsync",
         help: "fsync: acknowledged after a sync; os: left to the operating system, a power cut loses the newest records",
         set: |config, text| {
-            config.durability = match text {
+            config.wal.durability = match text {
                 "fsync" => Durability::Fsync,
                 "os" => Durability::Os,
                 _ => return Err("expected fsync or os".to_owned()),
@@ -113,6 +121,47 @@ pub const KEYS: &[Key] = &[
             let most = i32::try_from(Limits::PARTITIONS_MAX).unwrap_or(i32::MAX);
             let number = text.parse::<i32>().ok().filter(|number| (1..=most).contains(number));
             config.num_partitions = number.ok_or(format!("expected a whole number from 1 to {most}"))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "store.connect.timeout.ms",
+        default: "5s",
+        help: "how long connecting to the bucket may take",
+        set: |config, text| time(text, StoreOptions::TIMEOUT_MS_MIN).map(|ms| config.requests.connect_timeout_ms = ms),
+    },
+    Key {
+        name: "store.request.timeout.ms",
+        default: "30s",
+        help: "how long one attempt of a request to the bucket may take",
+        set: |config, text| time(text, StoreOptions::TIMEOUT_MS_MIN).map(|ms| config.requests.request_timeout_ms = ms),
+    },
+    Key {
+        name: "store.retry.ms",
+        default: "30s",
+        help: "for how long a request to the bucket is repeated before whoever made it is told",
+        set: |config, text| time(text, 0).map(|ms| config.requests.retry_ms = ms),
+    },
+    Key {
+        name: "store.requests",
+        default: "64",
+        help: "requests of one class (small objects, range reads, uploads) that are made at once",
+        set: |config, text| {
+            let number = text.parse::<usize>().ok().filter(|number| *number > 0);
+            config.requests.requests = number.ok_or("expected a whole number from 1 on")?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "store.bytes",
+        default: "64MiB",
+        help: "bytes of one class (range reads, uploads) that are on their way at once; at least 8 MiB",
+        set: |config, text| {
+            let bytes = units::size(text).map_err(text_from)?;
+            if bytes < StoreOptions::BYTES_MIN {
+                return Err(format!("the least that works is {}", units::show_size(StoreOptions::BYTES_MIN)));
+            }
+            config.requests.bytes = bytes;
             Ok(())
         },
     },
@@ -148,6 +197,11 @@ pub const KEYS: &[Key] = &[
 pub fn variable(name: &str) -> String {
     let name = name.strip_prefix("esker.").unwrap_or(name);
     format!("ESKER_{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+fn time(text: &str, least_ms: u64) -> Result<u64, String> {
+    let ms = units::time_ms(text).map_err(text_from)?;
+    if ms < least_ms { Err(format!("the least that works is {least_ms} ms")) } else { Ok(ms) }
 }
 
 fn text_of(text: &str) -> Result<String, String> {

@@ -16,6 +16,8 @@ pub use listen::{HostPort, ListenError, Listener};
 
 use crate::base::Limits;
 use crate::log::settings;
+use crate::store::StoreOptions;
+use crate::wal::WalOptions;
 use keys::{KEYS, variable};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -43,10 +45,10 @@ pub struct Config {
     pub broker_id: i32,
     /// What [`Limits`] divides.
     pub memory_bytes: u64,
-    /// Budget of the WAL; the WAL's own rule if none.
-    pub wal_bytes: Option<u64>,
-    /// When a produce is acknowledged.
-    pub durability: Durability,
+    /// Options of the WAL.
+    pub wal: WalOptions,
+    /// Options of requests to the bucket.
+    pub requests: StoreOptions,
     /// Whether Metadata and Produce make topics.
     pub auto_create_topics: bool,
     /// Partitions of a topic that does not say.
@@ -57,15 +59,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Defaults of topic settings, by name.
     pub topic_defaults: BTreeMap<String, String>,
-}
-
-/// When a produce is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// After a sync covered it.
-    Fsync,
-    /// When the operating system has it.
-    Os,
 }
 
 /// Shape of the lines on stderr.
@@ -182,8 +175,8 @@ impl Default for Config {
             insecure: false,
             broker_id: 1,
             memory_bytes: Limits::MEMORY_BYTES_DEFAULT,
-            wal_bytes: None,
-            durability: Durability::Fsync,
+            wal: WalOptions::default(),
+            requests: StoreOptions::default(),
             auto_create_topics: true,
             num_partitions: 1,
             log_level: "info".to_owned(),

@@ -1,0 +1,92 @@
+//! The steps of a start: the settings as the log takes them, the wait for the bucket, the addresses.
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::words::{Heard, Voice};
+use super::{Decisions, ServerError};
+use crate::config::{Config, HostPort, Listener};
+use crate::http::Stage;
+use crate::log::{Env, Log, Options, Waiting};
+
+/// How long a stop may take to seal what is left.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is done before the first wait.
+pub const OPENING: &str = "opening the log";
+
+/// The bucket as people can copy it: a folder gets its absolute path.
+pub fn store_url(config: &Config) -> String {
+    let url = config.store_url();
+    if url.contains("://") {
+        return url;
+    }
+    let path = std::path::absolute(Path::new(&url)).unwrap_or_else(|_| url.clone().into());
+    url::Url::from_file_path(path).map_or(url, String::from)
+}
+
+/// Opens the log. While the bucket does not answer it waits, and says so here and on `/readyz`.
+pub async fn open(
+    config: &Config,
+    decisions: Decisions,
+    env: Env,
+    tell: &watch::Sender<Stage>,
+    voice: Voice,
+) -> Result<Log, ServerError> {
+    let (waiting, mut waits) = watch::channel(None);
+    let opening = Log::open(options(config, decisions, waiting), env);
+    tokio::pin!(opening);
+    let mut said = None;
+    loop {
+        tokio::select! {
+            opened = &mut opening => return opened.map_err(ServerError::Open),
+            Ok(()) = waits.changed() => {
+                let why = waits.borrow_and_update().clone();
+                let stage = why.as_ref().map_or_else(|| OPENING.to_owned(), |why| format!("waiting for the bucket: {why}"));
+                if why.is_some() && why != said {
+                    voice.say(&format!("{stage}\nKafka's port stays closed until it answers; trying again by itself"));
+                }
+                said = why;
+                tell.send_replace(Stage::Starting(stage));
+            }
+        }
+    }
+}
+
+fn options(config: &Config, decisions: Decisions, waiting: Waiting) -> Options {
+    let address = config.listeners.first().map(|one| one.advertised.as_ref().unwrap_or(&one.bind).to_string());
+    Options {
+        store_url: config.store.clone(),
+        broker_id: config.broker_id,
+        take_over: decisions.take_over,
+        probe: decisions.probe,
+        address: address.unwrap_or_default(),
+        topic_defaults: config.topic_defaults.clone(),
+        num_partitions: config.num_partitions,
+        wal: config.wal.clone(),
+        store: config.requests.clone(),
+        waiting: Some(waiting),
+        stop_timeout: STOP_TIMEOUT,
+        ..Options::new(&config.data)
+    }
+}
+
+/// Binds an address; what was bound has the port that the system gave.
+pub async fn bind(what: &str, address: &HostPort, flag: &'static str) -> Result<(TcpListener, HostPort), ServerError> {
+    let failed = |error| ServerError::Bind { what: what.to_owned(), address: address.clone(), error, flag };
+    let listener = TcpListener::bind((address.host.as_str(), address.port)).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, HostPort { host: address.host.clone(), port }))
+}
+
+/// Binds all Kafka listeners.
+pub async fn bind_kafka(listeners: &[Listener]) -> Result<Vec<(TcpListener, Heard)>, ServerError> {
+    let mut bound = Vec::new();
+    for one in listeners {
+        let (listener, at) = bind(&format!("listener '{}'", one.name), &one.bind, "--listen").await?;
+        let advertised = one.advertised.clone().unwrap_or_else(|| at.clone());
+        bound.push((listener, Heard { name: one.name.clone(), bound: at, advertised }));
+    }
+    Ok(bound)
+}
