@@ -39,3 +39,5 @@ pub mod record;
 pub mod server;
 pub mod store;
 pub mod wal;
+
+pub use log::{BucketLog, Log};

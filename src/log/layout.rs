@@ -1,6 +1,6 @@
 //! What lies where: hot range, segments, gaps, bytes.
-use super::lookup::archive_error;
 use super::partition::Partition;
+use super::sealed::archive_error;
 use super::{EntryLayout, Log, PartitionLayout, ReadError, TopicError};
 use crate::archive::ArchiveError;
 use crate::archive::manifest::{Entry, View};

@@ -1,12 +1,9 @@
 //! Offsets by time and by epoch. Entries and pages of the manifest carry their greatest timestamp and its first offset, so
 //! that no question scans history, whatever the clocks did.
 use super::cold::TimeHit;
-use super::entries::segment_ref;
 use super::partition::Partition;
-use super::read::read_error;
+use super::sealed::{Sealed, archive_error};
 use super::{FoundOffset, Isolation, OffsetQuery, ReadError};
-use crate::archive::ArchiveError;
-use crate::archive::manifest::SegmentEntry;
 use crate::record::{BatchError, for_each_record};
 
 /// What a batch of the WAL may unpack to: it passed this when it was produced.
@@ -33,7 +30,7 @@ impl Partition {
             OffsetQuery::LatestTiered => NONE,
             OffsetQuery::MaxTimestamp => self.found(self.max_timestamp().await?),
             OffsetQuery::AtOrAfter(timestamp) => {
-                let hit = match self.sealed_at_or_after(ends.log_start, timestamp).await? {
+                let hit = match self.sealed().at_or_after(ends.log_start, timestamp).await? {
                     Some(hit) => Some(hit),
                     None => self.hot_at_or_after(ends.log_start.max(sealed_end), timestamp).await?,
                 };
@@ -80,21 +77,8 @@ impl Partition {
         })
     }
 
-    async fn sealed_at_or_after(&self, log_start: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
-        let view = self.0.archive.view();
-        let mut from = log_start;
-        while let Some(segment) = view.find_time(timestamp, from).await.map_err(archive_error)? {
-            if let Some(hit) = self.in_segment(&segment, from, timestamp).await? {
-                return Ok(Some(hit));
-            }
-            from = segment.meta.next_offset;
-        }
-        Ok(None)
-    }
-
-    async fn in_segment(&self, segment: &SegmentEntry, from: i64, ts: i64) -> Result<Option<TimeHit>, ReadError> {
-        let segment = segment_ref(&self.0.archive.view(), segment);
-        self.0.core.cold.first_at_or_after(&self.cold_target(), &segment, from, ts).await.map_err(read_error)
+    fn sealed(&self) -> Sealed {
+        Sealed { view: self.0.archive.view(), cold: self.0.core.cold.clone(), target: self.cold_target() }
     }
 
     async fn hot_at_or_after(&self, from: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
@@ -130,44 +114,12 @@ impl Partition {
             let state = self.state();
             (state.log_start, state.sealed_end)
         };
-        let sealed = self.0.archive.view().max_timestamp().await.map_err(archive_error)?;
-        let mut best = sealed.known.map(|(timestamp, offset)| TimeHit { offset, timestamp });
-        if let Some(cut) = &sealed.cut
-            && let Some(hit) = self.max_in_cut(cut, log_start).await?
-        {
-            best = best.filter(|b| b.timestamp > hit.timestamp).or(Some(hit));
-        }
+        let mut best = self.sealed().max_timestamp(log_start).await?;
         let from = log_start.max(sealed_end);
         let hot = self.state().hot.from(from).map(|s| s.max_timestamp).max().filter(|t| *t >= 0);
         if let Some(greatest) = hot.filter(|t| best.is_none_or(|b| b.timestamp < *t)) {
             best = self.hot_at_or_after(from, greatest).await?.or(best);
         }
         Ok(best)
-    }
-
-    /// The greatest timestamp at or above `from` in a segment that the log start cuts: by halving the range of times, for the
-    /// index knows the whole segment only.
-    async fn max_in_cut(&self, segment: &SegmentEntry, from: i64) -> Result<Option<TimeHit>, ReadError> {
-        let (Some(min), Some(max)) = (segment.meta.min_timestamp, segment.meta.max_timestamp) else { return Ok(None) };
-        let mut best = self.in_segment(segment, from, min).await?;
-        let (mut low, mut high) = (best.map_or(max, |b| b.timestamp), max);
-        while best.is_some() && low < high {
-            let middle = low + (high - low + 1) / 2;
-            match self.in_segment(segment, from, middle).await? {
-                Some(hit) => {
-                    low = hit.timestamp;
-                    best = Some(hit);
-                }
-                None => high = middle - 1,
-            }
-        }
-        Ok(best)
-    }
-}
-
-pub(super) fn archive_error(error: ArchiveError) -> ReadError {
-    match error {
-        e @ (ArchiveError::Damaged { .. } | ArchiveError::Missing { .. }) => ReadError::Damaged(e.to_string()),
-        e => ReadError::Storage(e.to_string()),
     }
 }

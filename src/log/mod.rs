@@ -3,6 +3,33 @@
 //! A [`Log`] owns topics and partitions. A [`Partition`] appends through the WAL and reads any offset from the right
 //! tier. The mover seals the WAL's oldest records into segments and then releases WAL space.
 //!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! use esker::log::{Env, Isolation, Log, NewTopic, OffsetQuery, Options};
+//! use esker::record::{BatchBuilder, Codec, Record};
+//!
+//! let mut options = Options::new(folder);
+//! options.wal.budget_bytes = Some(1 << 28);
+//! let log = Log::open(options, Env::embedded()).await?;
+//! log.create_topic(NewTopic { name: "clicks".into(), partitions: None, settings: Default::default() }).await?;
+//! let partition = log.partition("clicks", 0).expect("it was just created");
+//!
+//! let mut batch = BatchBuilder::new();
+//! let record = Record { timestamp: 1_700_000_000_000, value: Some("hello".into()), ..Record::default() };
+//! let _ = batch.push(&record.as_ref())?;
+//! let appended = partition.append(batch.finish(Codec::None, None)?, None)?.durable().await?;
+//! assert_eq!(appended.base_offset, 0);
+//!
+//! log.seal(Some("clicks")).await?; // it is Parquet in the bucket now
+//! let found = partition.find(OffsetQuery::AtOrAfter(1_600_000_000_000), Isolation::ReadUncommitted).await?;
+//! let fetched = partition.read(found.offset, 1 << 20, true, Isolation::ReadUncommitted).await?;
+//! assert_eq!(fetched.ends.high_watermark, 1);
+//! log.stop().await;
+//! # Ok(()) }
+//! ```
+//!
 //! | file | what it does |
 //! |---|---|
 //! | `settings` | the table of topic settings |
@@ -10,11 +37,13 @@
 //! | `partition` | append: check, number, stamp; high watermark; waiters |
 //! | `producers` | idempotence (pure) |
 //! | `hot` | which offsets lie where in the WAL (pure) |
-//! | `read`, `lookup` | the one read path; offsets by time and epoch |
+//! | `read`, `lookup`, `sealed` | the one read path; offsets by time and epoch |
+//! | `bucket` | the read-only form, on a bucket alone |
 //! | `cold` | slices, caches, read-ahead |
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
 //! | `fence` | whether this broker may still answer |
+mod bucket;
 pub mod cold;
 mod core;
 mod count;
@@ -29,6 +58,7 @@ mod open;
 mod partition;
 mod producers;
 mod read;
+mod sealed;
 pub mod settings;
 mod topics;
 mod wait;
@@ -38,6 +68,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bucket::{BucketLog, BucketPartition};
 pub use error::{AppendError, OpenError, ReadError, TopicError};
 pub use partition::Partition;
 
@@ -61,6 +92,23 @@ pub struct Env {
     pub limits: Limits,
     /// Where its tasks run.
     pub tasks: Tasks,
+}
+
+impl Env {
+    /// For a log inside of another program: the machine's clock and randomness, default limits, the current runtime for
+    /// everything.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn embedded() -> Self {
+        Self {
+            clock: Clock::real(),
+            random: Random::os(),
+            metrics: Metrics::new(),
+            limits: Limits::default(),
+            tasks: Tasks::current(),
+        }
+    }
 }
 
 /// What a start waits for, if it waits.
