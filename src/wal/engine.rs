@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -146,6 +147,8 @@ impl Wal {
             pool: shared.pool.clone(),
             frames: Vec::new(),
             done: Vec::new(),
+            crowd: 0,
+            last_sync: Duration::ZERO,
             alone: false,
             shared: shared.clone(),
         };
@@ -394,16 +397,16 @@ fn table(rest: &Rest, blanks: Vec<PathBuf>) -> Table {
         };
         (file.stat.file, Arc::new(live))
     };
-    let highest_blank = blanks.iter().filter_map(|path| names::number(path)).max().unwrap_or(0);
     let highest = rest.scanned.iter().map(|f| f.stat.file).max().unwrap_or(0);
     Table {
         files: rest.scanned.iter().map(live).collect(),
         spare: None,
         blanks,
         released_below: 0,
-        next: highest.max(highest_blank) + 1,
+        next: highest + 1,
         disk_full: false,
         wanted: false,
+        taken: 0,
         making: false,
         busy: None,
         closing: false,
@@ -447,8 +450,12 @@ fn open_active(files: &Files, rest: &Rest, next: u64, random: &Random) -> Result
             let mut table = files.lock();
             let number = table.next;
             table.next += 1;
+            let blank = table.take_blank(&names::wal(&files.dir, number));
             drop(table);
-            begin(&files.create(number, FIRST_FILE_BYTES.min(files.file_bytes), false)?)
+            match blank {
+                Some(blank) => begin(&files.reuse(&blank, number)?),
+                None => begin(&files.create(number, FIRST_FILE_BYTES.min(files.file_bytes), false)?),
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! number, with a header that says so. The writer only has to write the new header. So neither zero-filling nor renaming is
 //! ever in the way of an append, unless the disk is slower than the producers.
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,6 +66,8 @@ pub(crate) struct Table {
     pub disk_full: bool,
     /// Whether the writer waits for the spare.
     pub wanted: bool,
+    /// Bytes of the spare that the writer took and did not begin yet.
+    pub taken: u64,
     /// A file that must not go now: it is being condensed.
     pub busy: Option<u64>,
     /// Whether the maker is at work on a spare.
@@ -80,7 +82,7 @@ pub(crate) struct Table {
 /// Where the next spare comes from.
 #[derive(Debug, PartialEq, Eq)]
 enum Supply {
-    Blank(PathBuf),
+    Blank,
     Recycle(u64),
     Discard(u64),
     Create,
@@ -119,15 +121,22 @@ impl Table {
 
     fn used(&self, file_bytes: u64) -> u64 {
         let spare = self.spare.as_ref().map_or(0, |s| s.bytes);
-        self.files.values().map(|f| f.bytes).sum::<u64>() + spare + self.blanks.len() as u64 * file_bytes
+        let blank = self.blanks.len() as u64 * file_bytes;
+        self.files.values().map(|f| f.bytes).sum::<u64>() + spare + self.taken + blank
+    }
+
+    /// Takes a blank file: the one that has the next name already, for no other may be renamed over it; or any.
+    pub fn take_blank(&mut self, next: &Path) -> Option<PathBuf> {
+        let at = self.blanks.iter().position(|path| path == next).unwrap_or(0);
+        (at < self.blanks.len()).then(|| self.blanks.swap_remove(at))
     }
 
     /// Decides: what is blank first, then a new file while the budget has room, so that sealed data stays readable here;
     /// then the oldest that is released.
     fn supply(&self, file_bytes: u64, budget: u64) -> Supply {
         let used = self.used(file_bytes);
-        if let Some(path) = self.blanks.first() {
-            return Supply::Blank(path.clone());
+        if !self.blanks.is_empty() {
+            return Supply::Blank;
         }
         if used + file_bytes <= budget && !self.disk_full {
             return Supply::Create;
@@ -186,6 +195,7 @@ impl Files {
         loop {
             if let Some(spare) = table.spare.take() {
                 table.wanted = false;
+                table.taken = spare.bytes;
                 self.changed.notify_all();
                 return Ok(Some(spare));
             }
@@ -239,7 +249,10 @@ impl Files {
             kept: None,
             retired: AtomicBool::new(false),
         });
-        self.lock().files.insert(spare.number, live.clone());
+        let mut table = self.lock();
+        table.taken = 0;
+        table.files.insert(spare.number, live.clone());
+        drop(table);
         Ok((file, live))
     }
 
@@ -295,7 +308,7 @@ impl Files {
     /// The thread: keeps a spare ready until the WAL closes. `tell` is called after every change of the room.
     pub fn run(&self, tell: &dyn Fn()) -> Result<(), WalError> {
         loop {
-            let (number, supply) = {
+            let (number, supply, old) = {
                 let mut table = self.lock();
                 loop {
                     if table.ended || table.failed.is_some() {
@@ -310,9 +323,10 @@ impl Files {
                 let supply =
                     if table.spare.is_some() { Supply::Nothing } else { table.supply(self.file_bytes, self.budget) };
                 table.making = supply != Supply::Nothing;
-                (table.next, self.take(&mut table, supply))
+                let old = self.take(&mut table, &supply);
+                (table.next, supply, old)
             };
-            self.supply(number, supply)?;
+            self.supply(number, &supply, old)?;
             self.lock().making = false;
             self.changed.notify_all();
             tell();
@@ -320,45 +334,44 @@ impl Files {
     }
 
     /// Takes what is to be used out of the table, so that nobody else sees it.
-    fn take(&self, table: &mut Table, supply: Supply) -> (Supply, Option<Arc<LiveFile>>) {
-        match &supply {
-            Supply::Blank(_) => {
-                table.blanks.remove(0);
-                (supply, None)
-            }
-            Supply::Recycle(file) | Supply::Discard(file) => {
-                let live = table.files.remove(file);
-                if let Some(live) = &live {
-                    live.retired.store(true, Ordering::SeqCst);
-                }
-                (supply, live)
-            }
-            Supply::Create | Supply::Nothing => (supply, None),
+    fn take(&self, table: &mut Table, supply: &Supply) -> Option<PathBuf> {
+        match supply {
+            Supply::Blank => table.take_blank(&names::wal(&self.dir, table.next)),
+            Supply::Recycle(file) | Supply::Discard(file) => table.files.remove(file).map(|live| {
+                live.retired.store(true, Ordering::SeqCst);
+                live.path.clone()
+            }),
+            Supply::Create | Supply::Nothing => None,
         }
     }
 
-    fn supply(&self, number: u64, (supply, live): (Supply, Option<Arc<LiveFile>>)) -> Result<(), WalError> {
-        let old = match (supply, live) {
-            (Supply::Blank(path), _) => path,
-            (Supply::Recycle(_), Some(live)) => live.path.clone(),
-            (Supply::Discard(_), Some(live)) => return self.remove(&live.path),
+    fn supply(&self, number: u64, supply: &Supply, old: Option<PathBuf>) -> Result<(), WalError> {
+        match (supply, old) {
+            (Supply::Discard(_), Some(old)) => self.remove(&old),
+            (Supply::Blank | Supply::Recycle(_), Some(old)) => {
+                self.ready(self.reuse(&old, number)?);
+                Ok(())
+            }
             (Supply::Create, _) => match self.create(number, self.file_bytes, true) {
                 Ok(spare) => {
                     self.ready(spare);
-                    return Ok(());
+                    Ok(())
                 }
                 Err(error) if is_no_space(&error) => {
                     self.lock().disk_full = true;
-                    return Ok(());
+                    Ok(())
                 }
-                Err(error) => return Err(error),
+                Err(error) => Err(error),
             },
-            _ => return self.wait_for_disk(),
-        };
+            _ => self.wait_for_disk(),
+        }
+    }
+
+    /// Gives a file without content, of the size of all, the next number.
+    pub fn reuse(&self, old: &PathBuf, number: u64) -> Result<Spare, WalError> {
         let path = names::wal(&self.dir, number);
-        self.rename(&old, &path)?;
-        self.ready(Spare { number, path, bytes: self.file_bytes });
-        Ok(())
+        self.rename(old, &path)?;
+        Ok(Spare { number, path, bytes: self.file_bytes })
     }
 
     fn ready(&self, spare: Spare) {

@@ -29,14 +29,6 @@ impl Name {
     }
 }
 
-/// The number in the name of a file.
-pub(crate) fn number(path: &Path) -> Option<u64> {
-    match Name::parse(path.file_name()?.to_str()?)? {
-        Name::Wal(number) | Name::Kept(number) => Some(number),
-        Name::Temporary => None,
-    }
-}
-
 pub(crate) fn wal(dir: &Path, file: u64) -> PathBuf {
     dir.join(format!("{file:020}.wal"))
 }

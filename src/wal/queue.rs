@@ -38,8 +38,8 @@ struct State {
     room: Room,
     /// Bytes left in the file that is being written.
     active: u64,
-    /// Whether the writer sleeps.
-    idle: bool,
+    /// The number of frames at which the writer wants to be woken.
+    wake_at: usize,
     end: Option<End>,
 }
 
@@ -70,8 +70,14 @@ fn cost(append: &Append) -> u64 {
 
 impl Queue {
     pub fn new(limits: QueueLimits) -> Self {
-        let state =
-            State { frames: VecDeque::new(), bytes: 0, room: Room::default(), active: 0, idle: false, end: None };
+        let state = State {
+            frames: VecDeque::new(),
+            bytes: 0,
+            room: Room::default(),
+            active: 0,
+            wake_at: usize::MAX,
+            end: None,
+        };
         Self { limits, state: Mutex::new(state), wake: Condvar::new() }
     }
 
@@ -94,7 +100,10 @@ impl Queue {
         }
         state.bytes += cost(&append);
         state.frames.push_back(append);
-        let wake = std::mem::take(&mut state.idle);
+        let wake = state.frames.len() >= state.wake_at;
+        if wake {
+            state.wake_at = usize::MAX;
+        }
         drop(state);
         if wake {
             self.wake.notify_one();
@@ -105,7 +114,7 @@ impl Queue {
     /// Waits for frames, for at most `quiet`.
     pub fn next(&self, quiet: Option<Duration>) -> Next {
         let mut state = self.lock();
-        state.idle = true;
+        state.wake_at = 1;
         let nothing = |s: &mut State| s.frames.is_empty() && s.end.is_none();
         let mut state = match quiet {
             Some(quiet) => {
@@ -113,12 +122,27 @@ impl Queue {
             }
             None => self.wake.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner),
         };
-        state.idle = false;
+        state.wake_at = usize::MAX;
         match (state.frames.is_empty(), &state.end) {
             (false, _) => Next::Frames,
             (true, None) => Next::Quiet,
             (true, Some(_)) => Next::Closing,
         }
+    }
+
+    /// Waits until so many frames wait, but not longer than `patience`, and not when a group is full anyway.
+    pub fn gather(&self, frames: usize, patience: Duration) {
+        let mut state = self.lock();
+        state.wake_at = frames;
+        let full = self.limits.group_max_bytes;
+        let few = |s: &mut State| s.frames.len() < frames && s.bytes < full && s.end.is_none();
+        let waited = self.wake.wait_timeout_while(state, patience, few);
+        waited.unwrap_or_else(PoisonError::into_inner).0.wake_at = usize::MAX;
+    }
+
+    /// How many frames wait.
+    pub fn len(&self) -> usize {
+        self.lock().frames.len()
     }
 
     /// Moves the frames of the next group to `group`, as many as fit in `left` bytes of the file: none if the first does
@@ -155,7 +179,6 @@ impl Queue {
         if state.end.is_none() {
             state.end = Some(End::Closing);
         }
-        state.idle = false;
         drop(state);
         self.wake.notify_all();
     }

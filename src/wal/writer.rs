@@ -1,4 +1,9 @@
 //! The WAL's thread: gathers what waits into a group, writes it, syncs it, tells those who wait. One at a time.
+//!
+//! Appends gather while a sync runs, and no timer is needed, but for one case: producers that wait for their
+//! acknowledgement and then send again. The first of them to come back would start a group of one, and all others would
+//! wait for two syncs, for ever. So on a slow disk a group that is smaller than the number of producers just seen waits for
+//! the rest, for an eighth of a sync at most.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +21,9 @@ use crate::base::Random;
 
 /// Payloads are copied and summed in pieces that stay in the processor's first cache.
 const COPY: usize = 16 << 10;
+
+/// Syncs that take less are not worth waiting for others.
+const SLOW_SYNC: Duration = Duration::from_micros(500);
 
 /// The file that is being written.
 pub(crate) struct Active {
@@ -43,6 +51,9 @@ pub(crate) struct Writer {
     pub pool: Arc<Pool>,
     pub frames: Vec<Append>,
     pub done: Vec<Done>,
+    /// Frames that were under way when the last sync returned, and how long that took.
+    pub crowd: usize,
+    pub last_sync: Duration,
     /// Whether the last group has frames and nothing behind it.
     pub alone: bool,
 }
@@ -64,6 +75,9 @@ impl Writer {
             self.shared.queue.set_active(self.active.left());
             match self.shared.queue.next(self.alone.then_some(successor)) {
                 Next::Frames => {
+                    if self.last_sync >= SLOW_SYNC {
+                        self.shared.queue.gather(self.crowd, self.last_sync / 8);
+                    }
                     let mut frames = std::mem::take(&mut self.frames);
                     self.shared.queue.take(self.active.left(), &mut frames);
                     let written = if frames.is_empty() { self.roll() } else { self.group(&frames, 0) };
@@ -119,6 +133,7 @@ impl Writer {
         let mut buffer = self.pool.take(usize::try_from(len).expect("a file fits in memory"));
         let sum = self.encode(&order, flags, len, payload, &mut buffer);
         self.write(&buffer, len)?;
+        self.crowd = frames.len() + self.shared.queue.len();
         self.publish(&order, buffer, len);
         self.previous_crc = sum;
         self.next += 1;
@@ -168,7 +183,7 @@ impl Writer {
         head.seal(bytes)
     }
 
-    fn write(&self, buffer: &Buffer, len: u64) -> Result<(), WalError> {
+    fn write(&mut self, buffer: &Buffer, len: u64) -> Result<(), WalError> {
         let bytes = &buffer.bytes()[..usize::try_from(len).expect("a file fits in memory")];
         write_full(&*self.active.file, bytes, self.active.at)
             .map_err(|e| WalError::io("write", &self.active.live.path, &e))?;
@@ -177,6 +192,7 @@ impl Writer {
             self.sync()?;
             let took = self.shared.clock.elapsed().saturating_sub(begin);
             self.shared.metrics.sync_seconds.observe(took.as_secs_f64());
+            self.last_sync = took;
         }
         Ok(())
     }

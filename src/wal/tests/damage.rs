@@ -1,1 +1,197 @@
-//! Tests.
+//! Damage is never skipped silently: it is told from a torn tail, named, and given up only by accept-loss.
+use super::*;
+
+const LEN: usize = 2500;
+
+/// A WAL of three files and more, as a kill leaves it, and what was acknowledged.
+fn written() -> (FaultyFs, Vec<Done>) {
+    let fs = FaultyFs::new();
+    let world = World::open(&fs, &options()).unwrap();
+    for token in 0..50 {
+        assert!(world.put((token % 3) as i32, token, LEN));
+    }
+    world.wal.close().unwrap();
+    assert_eq!(world.acks.last().position.file, 4);
+    (fs.after_kill(), world.acks.all())
+}
+
+fn damaged(fs: &FaultyFs) -> Damage {
+    match image(fs, &options()) {
+        Err(WalError::Damaged(damage)) => *damage,
+        Err(other) => panic!("{other}"),
+        Ok(found) => panic!("not noticed: {:?}", found.recovered),
+    }
+}
+
+/// Accepts the loss; everything but the frames of `lost` is there, now and after a restart, and the WAL goes on.
+fn accept(fs: &FaultyFs, acks: &[Done], lost: impl Fn(&Done) -> bool) {
+    let refused = World::open_surveyed(fs);
+    assert!(matches!(refused, Err(WalError::Damaged(_))), "no start on damage that nobody accepted");
+    let accepted = accept_loss(Arc::new(fs.clone()), &options()).unwrap();
+    assert!(!accepted.is_empty());
+    assert_eq!(accept_loss(Arc::new(fs.clone()), &options()).unwrap(), [], "once is enough");
+    for _life in 0..2 {
+        let found = image(fs, &options()).unwrap();
+        assert!(found.recovered.damage.iter().all(|d| d.accepted));
+        assert_eq!(found.recovered.damage.len(), accepted.len());
+        for done in acks {
+            assert_eq!(found.has(done, LEN), !lost(done), "frame {}", done.token);
+        }
+        let last = found.recovered.last_group;
+        drop(found);
+        let world = World::open(fs, &options()).unwrap();
+        let read = |done: &&Done| world.read(done).is_ok_and(|bytes| bytes == body(done.token, LEN));
+        assert!(acks.iter().filter(|d| !lost(d)).all(|d| read(&d)));
+        assert!(world.put(9, 1000 + last, 100));
+        assert!(world.acks.last().position.group > last);
+        world.wal.close().unwrap();
+    }
+}
+
+impl World {
+    /// Starts on what a survey found.
+    fn open_surveyed(fs: &FaultyFs) -> Result<Wal, WalError> {
+        let fs: Arc<dyn FileSystem> = Arc::new(fs.clone());
+        let found = survey(fs.clone(), &options(), &mut |_| {})?;
+        Wal::start(found, identity(), &options(), &surroundings(fs).0)
+    }
+}
+
+#[test]
+fn a_damaged_directory_stops_the_start_and_names_file_and_byte() {
+    let (fs, acks) = written();
+    let hit = acks[20];
+    fs.tamper(&file_path(hit.position.file), |bytes| bytes[hit.position.at as usize - 30] ^= 0x40);
+    let damage = damaged(&fs);
+    assert_eq!(
+        (damage.kind, damage.file, damage.at),
+        (DamageKind::Directory, hit.position.file, hit.position.at - 152)
+    );
+    assert_eq!(damage.groups, hit.position.group..=hit.position.group);
+    let text = damage.to_string();
+    assert!(text.contains(&format!("{:020}.wal", hit.position.file)) && text.contains("accept-loss"), "{text}");
+    accept(&fs, &acks, |done| done.token == hit.token);
+}
+
+#[test]
+fn a_damaged_payload_stops_only_its_own_frame() {
+    let (fs, acks) = written();
+    let hit = acks[20];
+    fs.tamper(&file_path(hit.position.file), |bytes| bytes[hit.position.at as usize + 30] ^= 0x40);
+    let found = image(&fs, &options()).unwrap();
+    assert_eq!(found.recovered.damage.len(), 1);
+    assert_eq!(found.recovered.damage[0].frame, Some(hit.meta));
+    assert_eq!(found.frames[&hit.token], (hit.position, None));
+    assert!(acks.iter().all(|done| done.token == hit.token || found.has(done, LEN)));
+    drop(found);
+    drop(World::open(&fs, &options()).unwrap());
+    let fs = fs.after_kill();
+    assert_eq!(accept_loss(Arc::new(fs.clone()), &options()).unwrap().len(), 1);
+    let found = image(&fs, &options()).unwrap();
+    assert_eq!(found.frames[&hit.token].1, None, "the visit still tells of it");
+    assert!(found.recovered.damage[0].accepted);
+}
+
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let (fs, acks) = written();
+    let random = Random::seeded(3);
+    for round in 0..400 {
+        let fs = fs.after_kill();
+        let (number, at) = (1 + random.below(3), random.below(FILE) as usize);
+        fs.tamper(&file_path(number), |bytes| bytes[at] ^= 1 << random.below(8));
+        let Ok(found) = image(&fs, &options()) else { continue };
+        let reported = found.recovered.damage.iter().filter_map(|d| d.frame).map(|m| m.base_offset as u64);
+        let reported: Vec<u64> = reported.collect();
+        for done in &acks {
+            let there = found.has(done, LEN);
+            assert!(there != reported.contains(&done.token), "round {round}: byte {at} of file {number}");
+        }
+    }
+}
+
+#[test]
+fn several_groups_in_a_row_and_the_end_of_a_file_can_be_lost() {
+    let (fs, acks) = written();
+    let last_of_2 = acks.iter().rfind(|d| d.position.file == 2).unwrap();
+    let from = last_of_2.position.at as usize - 152 - 8192;
+    fs.tamper(&file_path(2), |bytes| bytes[from..].fill(0));
+    let damage = damaged(&fs);
+    assert_eq!((damage.file, damage.at, *damage.groups.end()), (2, from as u64, last_of_2.position.group));
+    accept(&fs, &acks, |done| done.position.file == 2 && done.position.at as usize > from);
+}
+
+#[test]
+fn a_damaged_header_costs_no_group() {
+    for fill in [0, 0xFF] {
+        for file in 1..=4 {
+            let (fs, acks) = written();
+            fs.tamper(&file_path(file), |bytes| bytes[..4096].fill(fill));
+            let damage = damaged(&fs);
+            assert_eq!((damage.kind, damage.file), (DamageKind::Header, file));
+            accept(&fs, &acks, |_| false);
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_damage_and_so_is_one_that_is_all_zeros() {
+    for gone in [true, false] {
+        let (fs, acks) = written();
+        match gone {
+            true => fs.remove(&file_path(2)).unwrap(),
+            false => fs.tamper(&file_path(2), |bytes| bytes.fill(0)),
+        }
+        let damage = damaged(&fs);
+        let groups = acks.iter().filter(|d| d.position.file == 2).map(|d| d.position.group);
+        assert_eq!(damage.groups, groups.clone().min().unwrap()..=groups.max().unwrap());
+        assert_eq!(damage.kind, if gone { DamageKind::Missing } else { DamageKind::Header });
+        accept(&fs, &acks, |done| done.position.file == 2);
+    }
+}
+
+#[test]
+fn a_damaged_condensed_file_is_noticed_too() {
+    let (fs, acks) = written();
+    let world = World::open(&fs, &options()).unwrap();
+    world.wal.condense(2, &|meta, _| meta.partition == 1).unwrap();
+    world.wal.close().unwrap();
+    drop(world);
+    let path = names::kept(Path::new("/wal"), 2);
+    let acks: Vec<Done> = acks.into_iter().filter(|d| d.position.file != 2 || d.meta.partition == 1).collect();
+    let whole = fs.after_kill();
+    fs.tamper(&path, |bytes| bytes[4096 + 10] ^= 1);
+    assert_eq!(damaged(&fs).kind, DamageKind::Kept);
+    accept(&fs, &acks, |done| done.position.file == 2);
+    whole.tamper(&path, |bytes| bytes[9000] ^= 1);
+    let found = image(&whole, &options()).unwrap();
+    assert_eq!(found.recovered.damage.len(), 1);
+    assert_eq!(found.frames.values().filter(|(_, payload)| payload.is_none()).count(), 1);
+}
+
+#[test]
+fn what_can_be_read_beyond_the_damage_can_be_exported() {
+    let (fs, acks) = written();
+    fs.remove(&file_path(2)).unwrap();
+    let found = look(&fs, &options(), survey).unwrap();
+    assert!(acks.iter().all(|done| found.has(done, LEN) == (done.position.file != 2)));
+    assert!(!found.recovered.damage[0].accepted);
+}
+
+#[test]
+fn a_file_of_another_wal_is_refused_by_name() {
+    let (fs, _) = written();
+    let other = FaultyFs::new();
+    let options = options();
+    let recovered = recover(Arc::new(other.clone()), &options, &mut |_| {}).unwrap();
+    let stranger = Identity { wal_id: Uuid([8; 16]), ..identity() };
+    let around = surroundings(Arc::new(other.clone())).0;
+    Wal::start(recovered, stranger, &options, &around).unwrap().close().unwrap();
+    let foreign = other.bytes(&file_path(1)).unwrap();
+    fs.tamper(&file_path(1), |bytes| bytes[..foreign.len()].copy_from_slice(&foreign));
+    let error = image(&fs, &options).err().unwrap();
+    assert!(matches!(error, WalError::Foreign { .. }), "{error}");
+    let recovered = recover(Arc::new(other.clone()), &options, &mut |_| {}).unwrap();
+    let error = Wal::start(recovered, identity(), &options, &around).unwrap_err();
+    assert!(matches!(error, WalError::Foreign { .. }), "{error}");
+}

@@ -73,8 +73,6 @@ impl Acks {
 
 /// A WAL under test and all that it was given.
 struct World {
-    fs: Arc<dyn FileSystem>,
-    options: WalOptions,
     wal: Wal,
     acks: Arc<Acks>,
     fatal: Arc<Mutex<Vec<WalError>>>,
@@ -96,10 +94,10 @@ impl World {
 
     fn open_on(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Self, WalError> {
         let recovered = recover(fs.clone(), options, &mut |_| {})?;
-        let (around, fatal) = surroundings(fs.clone());
+        let (around, fatal) = surroundings(fs);
         let wal = Wal::start(recovered, identity(), options, &around)?;
         let metrics = around.metrics.clone();
-        Ok(Self { fs, options: options.clone(), wal, acks: Arc::default(), fatal, metrics })
+        Ok(Self { wal, acks: Arc::default(), fatal, metrics })
     }
 
     fn append(&self, partition: i32, token: u64, len: usize) -> Result<(), WalError> {
@@ -123,6 +121,13 @@ impl World {
         let before = self.acks.done.lock().unwrap().len();
         self.append(partition, token, len).is_ok()
             && self.acks.wait(before + 1, || !self.fatal.lock().unwrap().is_empty())
+    }
+
+    /// Waits until the maker of files has nothing to do, so that the next operation is the writer's.
+    fn spare_is_ready(&self) {
+        while self.wal.space().used < 2 * FILE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn read(&self, done: &Done) -> Result<Vec<u8>, WalError> {
@@ -182,11 +187,6 @@ impl Image {
     fn has(&self, done: &Done, len: usize) -> bool {
         self.frames.get(&done.token) == Some(&(done.position, Some(body(done.token, len).to_vec())))
     }
-}
-
-fn only_file(fs: &FaultyFs, ending: &str) -> PathBuf {
-    let mut found = fs.paths().into_iter().filter(|p| p.to_string_lossy().ends_with(ending));
-    found.next().unwrap_or_else(|| panic!("no file ends in {ending}: {:?}", fs.paths()))
 }
 
 fn file_path(number: u64) -> PathBuf {
