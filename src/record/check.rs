@@ -200,15 +200,15 @@ impl Timestamps {
     #[inline]
     fn see(&mut self, index: u32, delta: i64) -> Result<(), Reject> {
         let Some(window) = &self.window else { return Ok(()) };
-        let timestamp = self.base.wrapping_add(delta);
+        // Segments hold microseconds.
+        let held = self.base.checked_add(delta).filter(|ms| ms.checked_mul(1000).is_some());
+        let Some(timestamp) = held else {
+            let text = format!("record {index} has a timestamp that does not fit 64 bits in microseconds");
+            return Err(Reject::InvalidTimestamp(text));
+        };
         if timestamp == RecordRef::NO_TIMESTAMP {
             self.nulls += 1;
             return Ok(());
-        }
-        // Segments hold microseconds.
-        if self.base.checked_add(delta).and_then(|ms| ms.checked_mul(1000)).is_none() {
-            let text = format!("record {index} has a timestamp that does not fit 64 bits in microseconds");
-            return Err(Reject::InvalidTimestamp(text));
         }
         if !window.contains(&timestamp) {
             let (from, to) = (window.start(), window.end());

@@ -183,11 +183,14 @@ fn timestamps_that_a_segment_cannot_hold_are_refused_where_they_enter() {
         assert_eq!(result.is_ok(), fine, "{timestamp}: {result:?}");
         assert!(fine || matches!(result, Err(Reject::InvalidTimestamp(_))));
     }
-    // A delta that runs over the end of 64 bits, onto a time that would be fine, or onto none.
-    let two = batch_of(&numbered([record(0), record(1)]), Codec::None);
-    for base in [i64::MAX, i64::MAX - 1] {
-        let wrapped = with_header(&two, |header| header.base_timestamp = base);
-        assert!(matches!(refused(&wrapped), Reject::InvalidTimestamp(_)));
+    // A sum that runs over the end of 64 bits, onto a time that would be fine.
+    let delta = [[0xfe].as_slice(), &[0xff; 8], &[1]].concat();
+    let records = [&[2 * 15, 0], &delta[..], &[0, 1, 1, 0]].concat();
+    let late = with_records(&batch_of(&[record(0)], Codec::None), &records);
+    for (base, fine) in [(i64::MAX, false), (i64::MIN, true)] {
+        let result = check(&with_header(&late, |header| header.base_timestamp = base), &lenient());
+        assert_eq!(result.is_ok(), fine, "{result:?}");
+        assert!(fine || matches!(result, Err(Reject::InvalidTimestamp(_))));
     }
 }
 
