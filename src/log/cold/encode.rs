@@ -96,8 +96,22 @@ impl SliceEncoder {
 
     fn end_batch(&mut self) -> Result<(), BatchError> {
         let level = (self.codec == Codec::Zstd).then_some(ZSTD_LEVEL);
-        let bytes = self.builder.finish(self.codec, level)?;
+        let bytes = exact(self.builder.finish(self.codec, level)?);
         self.batches.push(EncodedBatch { last_offset: self.last_offset, bytes });
         Ok(())
     }
 }
+
+/// The same bytes in memory of about their length: a buffer that grew may have room for twice as much, and the cache
+/// counts lengths.
+fn exact(bytes: Bytes) -> Bytes {
+    const SLACK: usize = 16;
+    match bytes.try_into_mut() {
+        Ok(buffer) if buffer.capacity() - buffer.len() > buffer.len() / SLACK => Bytes::copy_from_slice(&buffer),
+        Ok(buffer) => buffer.freeze(),
+        Err(bytes) => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests;

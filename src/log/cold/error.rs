@@ -34,6 +34,14 @@ pub enum ColdError {
         /// What did not fit, and where.
         message: Arc<str>,
     },
+    /// A later version wrote the segment, and says that this one must not read it.
+    #[error("segment '{path}' needs {what}, which this version does not know: use a newer one")]
+    Unsupported {
+        /// Path of the object.
+        path: Arc<str>,
+        /// The format number or feature.
+        what: Arc<str>,
+    },
     /// The store did not answer, or refused.
     #[error("cannot read segment '{path}': {message}")]
     Store {
@@ -59,7 +67,7 @@ impl ColdError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Lookup { retriable, .. } | Self::Store { retriable, .. } => *retriable,
-            Self::Missing { .. } | Self::Damaged { .. } => false,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Unsupported { .. } => false,
             Self::Abandoned { .. } => true,
         }
     }

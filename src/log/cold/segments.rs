@@ -90,6 +90,11 @@ impl From<SegmentError> for Unfit {
 fn segment_error(path: &Arc<str>, error: SegmentError) -> ColdError {
     match error {
         SegmentError::Store(error) => store_error(path, error),
+        SegmentError::Damaged { at, problem, .. } => {
+            ColdError::Damaged { path: path.clone(), message: format!("at byte {at}, {problem}").into() }
+        }
+        SegmentError::Unsupported { what, .. } => ColdError::Unsupported { path: path.clone(), what: what.into() },
+        // What only an encoder says.
         other => ColdError::Damaged { path: path.clone(), message: other.to_string().into() },
     }
 }
@@ -102,3 +107,6 @@ fn store_error(path: &Arc<str>, error: StoreError) -> ColdError {
         _ => ColdError::Store { path, retriable: error.is_retriable(), message: error.message.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;
