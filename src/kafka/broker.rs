@@ -80,3 +80,6 @@ impl std::fmt::Debug for Broker {
         f.write_str("Broker")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use super::{NewTopic, TopicError, TopicInfo};
 use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
 use crate::base::{Limits, Uuid};
 
+/// Names that Kafka gives to state which is no topic here.
+const RESERVED: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 /// Most partitions of one topic.
 const PARTITIONS_OF_TOPIC_MAX: i32 = 10_000;
 
@@ -98,6 +101,10 @@ impl Registry {
     pub fn check(&self, topic: &NewTopic) -> Result<i32, TopicError> {
         if let Err(bad) = layout::check_topic_name(&topic.name) {
             return Err(TopicError::BadName { name: topic.name.clone(), why: bad.reason });
+        }
+        if RESERVED.contains(&topic.name.as_str()) {
+            let why = "it is reserved for the broker's own state";
+            return Err(TopicError::BadName { name: topic.name.clone(), why });
         }
         let live = self.read();
         if live.by_name.contains_key(&topic.name) {

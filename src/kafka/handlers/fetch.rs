@@ -122,6 +122,12 @@ impl Place {
     async fn read(self, max_bytes: usize, first_always: bool, isolation: Isolation) -> Result<Read, ReadError> {
         if self.last_epoch >= 0 {
             let (epoch, end) = self.partition.end_of_epoch(self.last_epoch).await?;
+            if epoch < 0 {
+                // An epoch that never was here: as in Kafka, the reader has to begin anew.
+                let ends = self.partition.ends();
+                let (log_start, end) = (ends.log_start, ends.high_watermark);
+                return Err(ReadError::OutOfRange { offset: self.from, log_start, end });
+            }
             if epoch < self.last_epoch || end < self.from {
                 return Ok(Read::Diverging(epoch, end));
             }

@@ -21,9 +21,6 @@ struct Refusal {
     message: String,
 }
 
-/// From this version on, topics to delete may be named by id.
-const DELETE_BY_ID_FROM: i16 = 6;
-
 impl Endpoint {
     fn refusal(&self, code: ErrorCode, message: impl Into<String>) -> Refusal {
         Refusal { code: self.refuse(code), message: message.into() }
@@ -155,18 +152,16 @@ pub async fn delete(endpoint: Arc<Endpoint>, call: Call, request: DeleteTopicsRe
 
 async fn delete_one(endpoint: &Endpoint, call: Call, name: Option<String>, topic_id: Uuid) -> DeletableTopicResult {
     let log = &endpoint.shared.log;
+    let by_id = name.is_none();
     let found = name.as_ref().map_or_else(|| log.topic_by_id(topic_id), |name| log.topic(name));
+    let (name, topic_id) = found.as_ref().map_or((name, topic_id), |topic| (Some(topic.name.clone()), topic.id));
     let result = match found {
         Some(topic) => log.delete_topic(&topic.name).await.map_err(|error| endpoint.failure(call, error)),
-        None if name.is_none() => Err(endpoint.refusal(ErrorCode::UnknownTopicId, ErrorCode::UnknownTopicId.meaning())),
         None => {
-            let code = ErrorCode::UnknownTopicOrPartition;
+            let code = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
             Err(endpoint.refusal(code, code.meaning()))
         }
     };
-    let found = log.topic_by_id(topic_id);
-    let name = name.or_else(|| found.map(|topic| topic.name.clone()));
-    let name = if call.header.api_version < DELETE_BY_ID_FROM { Some(name.unwrap_or_default()) } else { name };
     let (error_code, error_message) = result.map_or_else(|r| (r.code, Some(r.message)), |()| (0, None));
     DeletableTopicResult { name, topic_id, error_code, error_message }
 }
