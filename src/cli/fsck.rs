@@ -18,9 +18,9 @@ pub struct Args {
 
 /// `esker fsck`: a line for each finding.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let bucket = bucket::open(&bucket_url(&args.http, &args.store).await?).await?;
+    let log = bucket::open(&bucket_url(&args.http, &args.store).await?).await?;
     let mut failed = None;
-    let checked = fsck(&bucket, &mut |finding| {
+    let checked = fsck(log.bucket(), &mut |finding| {
         if failed.is_none() {
             failed = std::io::stdout().write_all(line(&finding).as_bytes()).err();
         }

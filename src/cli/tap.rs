@@ -47,16 +47,9 @@ impl Tap {
 
     /// The partitions that were asked for: one, or all.
     pub fn partitions(&self, only: Option<i32>) -> Result<Vec<i32>, Failure> {
-        let (name, count) = match self {
-            Self::Broker { topic, .. } => (&topic.name, topic.partitions),
-            Self::Bucket(topic) => (topic.name(), topic.partitions()),
-        };
-        match only {
-            None => Ok((0..count).collect()),
-            Some(one) if (0..count).contains(&one) => Ok(vec![one]),
-            Some(one) => {
-                Err(Failure::Failed(format!("topic '{name}' has no partition {one}: it has {count}, numbered from 0")))
-            }
+        match self {
+            Self::Broker { topic, .. } => bucket::partitions(&topic.name, topic.partitions, only),
+            Self::Bucket(topic) => bucket::partitions(&topic.info.name, topic.info.partitions, only),
         }
     }
 

@@ -132,7 +132,7 @@ async fn list(source: &Source) -> Result<(), Failure> {
             client.topics(None, false).await.map_err(Failure::of)?.into_iter().map(|topic| topic.name).collect()
         }
         Source::Store(url) => {
-            bucket::topics(&bucket::open(url).await?, None).await?.into_iter().map(|topic| topic.name).collect()
+            bucket::topics(&bucket::open(url).await?, None).await?.iter().map(|topic| topic.name.clone()).collect()
         }
     };
     names.sort();
@@ -147,7 +147,7 @@ async fn describe(source: &Source, name: &str) -> Result<(), Failure> {
             let own = client.settings(name).await.map_err(Failure::of)?.into_iter().filter(|one| one.is_topics_own);
             (topic.id, own.map(|one| (one.name, one.value)).collect::<BTreeMap<_, _>>())
         }
-        Tap::Bucket(topic) => (topic.id(), topic.settings().clone()),
+        Tap::Bucket(topic) => (topic.info.id, topic.info.settings.clone()),
     };
     let mut rows = Vec::new();
     for partition in tap.partitions(None)? {

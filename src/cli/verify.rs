@@ -10,8 +10,8 @@ use super::progress::Progress;
 use super::source::{HttpArg, StoreArg, bucket_url};
 use crate::archive::manifest::{SegmentEntry, View};
 use crate::archive::segment::{self, SegmentError};
-use crate::archive::topics::Topic;
 use crate::archive::{ArchiveError, Bucket, PartitionReader};
+use crate::log::TopicInfo;
 use crate::record::HashSum;
 use crate::store::StoreError;
 
@@ -41,11 +41,11 @@ struct Proven {
 
 /// `esker verify`: a line for each partition, and one for each segment that is not what was written.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let bucket = bucket::open(&bucket_url(&args.http, &args.store).await?).await?;
+    let log = bucket::open(&bucket_url(&args.http, &args.store).await?).await?;
     let mut bad = 0;
-    for topic in bucket::topics(&bucket, args.topic.as_deref()).await? {
+    for topic in bucket::topics(&log, args.topic.as_deref()).await? {
         for partition in 0..topic.partitions {
-            let proven = prove(&bucket, &topic, partition).await?;
+            let proven = prove(log.bucket(), &topic, partition).await?;
             bad += proven.bad.len();
             say(&topic.name, partition, &proven).map_err(Failure::of_stdout)?;
         }
@@ -67,7 +67,7 @@ fn say(topic: &str, partition: i32, proven: &Proven) -> std::io::Result<()> {
 }
 
 /// Proves all live segments of a partition, several at once.
-async fn prove(bucket: &Bucket, topic: &Topic, partition: i32) -> Result<Proven, Failure> {
+async fn prove(bucket: &Bucket, topic: &TopicInfo, partition: i32) -> Result<Proven, Failure> {
     let opened = PartitionReader::open(bucket, &topic.name, topic.id, partition).await;
     let reader = match opened {
         Ok(reader) => Arc::new(reader),

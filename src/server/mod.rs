@@ -126,9 +126,10 @@ async fn served(
     signals: &mut Signals,
     voice: Voice,
 ) -> Result<(), ServerError> {
-    let stop_kafka = Stop::new();
     let bound = start::bind_kafka(&config.listeners).await?;
     let heard: Vec<_> = bound.iter().map(|(_, heard)| heard.clone()).collect();
+    let stop_kafka = Stop::new();
+    let serving = start::serve_kafka(config, log, env, bound, &stop_kafka);
     tell.send_replace(Stage::Serving(log.clone()));
     let program = std::env::args().next().unwrap_or_else(|| "esker".to_owned());
     voice.say(&words::ready(&Ready {
@@ -149,9 +150,12 @@ async fn served(
     tell.send_replace(Stage::Stopping);
     let began = env.clock.elapsed();
     stop_kafka.stop();
+    let stopping = async {
+        serving.await;
+        log.stop().await
+    };
     let report = tokio::select! {
-        report = log.stop() => report,
-        why = log.failed() => return Err(ServerError::Failed(why)),
+        report = stopping => report,
         signal = signals.next() => return Err(ServerError::Impatient(signal)),
     };
     voice.say(&words::stopped(&report, reached.store, env.clock.elapsed().saturating_sub(began)));

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::words::{Heard, Voice};
 use super::{Decisions, ServerError};
+use crate::base::tasks::Stop;
 use crate::config::{Config, HostPort, Listener};
 use crate::http::Stage;
+use crate::kafka::{Advertised, Broker, BrokerOptions};
 use crate::log::{Env, Log, Options, Waiting};
 
 /// How long a stop may take to seal what is left.
@@ -89,4 +92,25 @@ pub async fn bind_kafka(listeners: &[Listener]) -> Result<Vec<(TcpListener, Hear
         bound.push((listener, Heard { name: one.name.clone(), bound: at, advertised }));
     }
     Ok(bound)
+}
+
+/// Serves Kafka on all listeners; the future ends when all of them have ended after `stop`.
+pub fn serve_kafka(
+    config: &Config,
+    log: &Log,
+    env: &Env,
+    bound: Vec<(TcpListener, Heard)>,
+    stop: &Stop,
+) -> impl Future<Output = ()> + use<> {
+    let options = BrokerOptions { auto_create_topics: config.auto_create_topics };
+    let Env { clock, random, metrics, limits, tasks } = env;
+    let broker = Broker::new(log.clone(), &options, limits, clock, random, metrics, stop.clone());
+    let mut listeners = JoinSet::new();
+    for (listener, heard) in bound {
+        let HostPort { host, port } = heard.advertised;
+        let broker = broker.clone();
+        let serve = async move { broker.serve(listener, Advertised { host, port }).await };
+        listeners.spawn_on(serve, &tasks.hot);
+    }
+    async move { while listeners.join_next().await.is_some() {} }
 }
