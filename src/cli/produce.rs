@@ -97,7 +97,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let read = reading.run(&send).await;
     drop(send);
     let sent = sending.await.map_err(Failure::of)??;
-    eprintln!("{sent} records written to {topic}");
+    eprintln!("{sent} {} written to {topic}", if sent == 1 { "record" } else { "records" });
     read
 }
 
