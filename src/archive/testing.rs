@@ -2,8 +2,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::bucket::OpenMode;
-use super::manifest::{Change, Entry, EpochStart, Producers, Seal, SegmentEntry};
+use super::manifest::{Change, Entry, EpochStart, PartitionArchive, Producers, Seal, SegmentEntry};
 use super::owner::{Claim, Disk};
 use super::segment::{BlockPos, SegmentMeta};
 use super::{Archive, Bucket, Ownership, Survey, owner};
@@ -106,4 +108,42 @@ pub async fn start(store: &Store, disk: Disk, take_over: bool) -> Archive {
     let survey = Survey::load(&bucket(store).await).await.unwrap();
     let ownership = owner::claim(&survey, &claim(disk, take_over)).await.unwrap();
     survey.adopt(&ownership).await.unwrap()
+}
+
+/// Writes an object of the size that [`segment`] says, seals it as one segment from `first` to `next`, and returns its path.
+pub async fn sealed(store: &Store, partition: &PartitionArchive, first: i64, next: i64) -> String {
+    let name = partition.begin_segment(first);
+    store.create(name.path(), Bytes::from(vec![7; 1000])).await.unwrap();
+    partition.commit(seal_one(name.name(), first, next)).await.unwrap();
+    name.path().to_owned()
+}
+
+/// A bucket in memory, its clock, an owner and a topic `t` of one partition.
+pub struct Owned {
+    pub store: Store,
+    pub clock: Clock,
+    pub archive: Archive,
+    pub partition: PartitionArchive,
+}
+
+impl Owned {
+    pub async fn new() -> Self {
+        let clock = Clock::manual(Clock::real().now_ms()); // the objects in memory have times of the machine's clock
+        let store = store(Arc::new(object_store::memory::InMemory::new()), &clock, 1);
+        let archive = start(&store, empty_disk(1), false).await;
+        let (_, made) = archive.topics.create("t", 1, BTreeMap::new()).await.unwrap();
+        Self { store, clock, archive, partition: made.into_iter().next().unwrap() }
+    }
+
+    /// Paths of all objects below a prefix.
+    pub async fn paths(&self, prefix: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        loop {
+            let page = self.store.list(prefix, paths.last().map(String::as_str)).await.unwrap();
+            paths.extend(page.iter().map(|object| object.path.clone()));
+            if page.len() < crate::store::LIST_PAGE {
+                return paths;
+            }
+        }
+    }
 }

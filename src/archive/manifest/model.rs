@@ -37,14 +37,15 @@ pub const PRODUCERS: Schema = Schema { kind: "manifest-producers", format: 1, fe
 
 /// Offsets that one version lets the log give out beyond its end.
 pub const RESERVE: i64 = 1 << 26;
+// Small under test, so that every test has a deep tree; readers take pages of any size.
 /// Entries in a version before the oldest move to a page.
-pub const ENTRIES_MAX: usize = 128;
-/// Entries or references that move to a page at once.
-pub const PAGE_ITEMS: usize = 64;
+pub const ENTRIES_MAX: usize = if cfg!(test) { 8 } else { 128 };
+/// Entries, references or epochs that move to a page at once.
+pub const PAGE_ITEMS: usize = if cfg!(test) { 4 } else { 64 };
 /// Epochs in a version before the oldest move to a page.
-pub const EPOCHS_MAX: usize = 128;
+pub const EPOCHS_MAX: usize = if cfg!(test) { 8 } else { 128 };
 /// Epochs in one page.
-pub const EPOCH_PAGE_ITEMS: usize = 4096;
+pub const EPOCH_PAGE_ITEMS: usize = if cfg!(test) { 12 } else { 4096 };
 /// Producers that stay in the version, encoded.
 pub const PRODUCERS_INLINE_BYTES: usize = 8 << 10;
 

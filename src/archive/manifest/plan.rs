@@ -170,7 +170,8 @@ fn replace(next: &mut Manifest, change: &Replace, draft: &mut Draft<'_>) -> Plan
         ));
     }
     inputs.iter().for_each(|entry| draft.remove_entry(entry));
-    next.cleaned.extend(change.cleaned);
+    let cleaned_to = next.cleaned.last().map_or(next.log_start, |clean| clean.0);
+    next.cleaned.extend(change.cleaned.filter(|clean| clean.0 > cleaned_to));
     tree::fold(next, draft);
     Ok(())
 }

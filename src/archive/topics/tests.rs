@@ -1,1 +1,73 @@
+use super::*;
+use crate::archive::testing::*;
+use crate::store::testing::memory;
 
+fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_topic_lives_grows_changes_dies_and_lives_again_under_another_id() {
+    let store = memory();
+    let archive = start(&store, empty_disk(1), false).await;
+    let topics = &archive.topics;
+    let (topic, made) = topics.create("t", 2, settings(&[("retention.ms", "1")])).await.unwrap();
+    assert_eq!(made.iter().map(PartitionArchive::partition).collect::<Vec<_>>(), [0, 1]);
+    assert!(matches!(topics.create("t", 1, settings(&[])).await, Err(TopicError::Exists(_))));
+
+    let (topic, made) = topics.add_partitions(&topic.name, 5).await.unwrap();
+    assert_eq!((topic.partitions, made.len()), (5, 3));
+    assert!(matches!(topics.add_partitions("t", 5).await, Err(TopicError::Partitions { now: 5, asked: 5, .. })));
+
+    let changed = topics.alter("t", |s| drop(s.insert("retention.ms".into(), "2".into()))).await.unwrap();
+    assert_eq!(changed.settings, settings(&[("retention.ms", "2")]));
+    assert_eq!(read_all(&archive.bucket).await.unwrap(), [changed.clone()]);
+    let versions = topics.chain_of("t").versions().await.unwrap().len();
+    topics.alter("t", |_| ()).await.unwrap();
+    assert_eq!(topics.chain_of("t").versions().await.unwrap().len(), versions, "nothing to say, nothing written");
+
+    topics.delete("t").await.unwrap();
+    assert_eq!((topics.list(), topics.get("t"), topics.partitions().len()), (vec![], None, 0));
+    assert!(matches!(topics.alter("t", |_| ()).await, Err(TopicError::Unknown(_))));
+    assert!(matches!(topics.delete("t").await, Err(TopicError::Unknown(_))));
+    let (again, made) = topics.create("t", 1, settings(&[])).await.unwrap();
+    assert_ne!(again.id, topic.id);
+    assert_eq!((made[0].head().next, again.settings.len()), (0, 0));
+    assert_eq!(topics.version_of("t").unwrap().unwrap().dead[0].topic_id, topic.id);
+}
+
+#[tokio::test]
+async fn bad_names_and_counts_are_refused_and_leave_nothing() {
+    let store = memory();
+    let archive = start(&store, empty_disk(1), false).await;
+    let before = store.list("", None).await.unwrap().len();
+    assert!(matches!(archive.topics.create("a/b", 1, settings(&[])).await, Err(TopicError::BadName(_))));
+    assert!(matches!(archive.topics.create("t", 0, settings(&[])).await, Err(TopicError::Partitions { .. })));
+    assert_eq!(store.list("", None).await.unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn partitions_of_a_cut_off_addition_are_adopted_when_they_are_empty() {
+    let store = memory();
+    let first = start(&store, empty_disk(1), false).await;
+    let (topic, _) = first.topics.create("t", 1, settings(&[])).await.unwrap();
+    // Killed after the manifests were made and before the topic's version.
+    first.topics.make_partitions("t", topic.id, 1..3).await.unwrap();
+    let second = start(&store, disk_of(&first.ownership, 1, BTreeMap::new()), false).await;
+    assert_eq!(second.partitions.len(), 1);
+    let (_, made) = second.topics.add_partitions("t", 3).await.unwrap();
+    assert_eq!(made.len(), 2);
+    assert!(made.iter().all(|partition| partition.view().epoch() == second.ownership.epoch()));
+    made[0].commit(seal_one("data/partition=1/a", 0, 5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_manifest_with_data_is_never_taken_for_a_new_partition() {
+    let store = memory();
+    let archive = start(&store, empty_disk(1), false).await;
+    let (topic, _) = archive.topics.create("t", 1, settings(&[])).await.unwrap();
+    let stray = archive.topics.make_partitions("t", topic.id, 1..2).await.unwrap();
+    stray[0].commit(seal_one("data/partition=1/a", 0, 5)).await.unwrap();
+    let refused = archive.topics.add_partitions("t", 2).await.unwrap_err();
+    assert!(refused.to_string().contains("not empty"), "{refused}");
+}
