@@ -98,7 +98,7 @@ async fn what_nothing_names_is_young_first_and_nobodys_later() {
     }
     let (checked, findings) = check(&owned).await;
     assert_eq!((findings, checked.young), (vec![], strays.len() as u64));
-    owned.clock.advance(DAY);
+    owned.clock.advance(DAY + DAY / 24);
     let (_, findings) = check(&owned).await;
     let mut found: Vec<String> = findings.iter().map(|finding| finding.path.clone()).collect();
     let mut urls: Vec<String> = strays.iter().map(|stray| owned.store.url_of(stray)).collect();

@@ -301,7 +301,7 @@ fn agree(world: &mut World, reference: &Reference) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn any_sequence_of_changes_is_dense_accounted_for_and_found(steps in steps()) {
