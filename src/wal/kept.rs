@@ -21,6 +21,9 @@ const FRAME_LEN: usize = 16 + ENTRY_LEN;
 const LOSS_LEN: usize = 40 + ENTRY_LEN;
 const STAGE: usize = 1 << 20;
 
+/// Takes the bytes of a frame.
+type Put<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), WalError>;
+
 /// A frame and where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeptFrame {
@@ -77,7 +80,7 @@ impl Directory {
         &mut self,
         fs: &dyn FileSystem,
         dir: &Path,
-        payload: &mut dyn FnMut(&KeptFrame, &mut dyn FnMut(&[u8]) -> Result<(), WalError>) -> Result<(), WalError>,
+        payload: &mut dyn FnMut(&KeptFrame, Put<'_>) -> Result<(), WalError>,
     ) -> Result<u64, WalError> {
         let (temporary, path) = (names::kept_temporary(dir, self.header.file), names::kept(dir, self.header.file));
         match fs.remove(&temporary) {

@@ -66,7 +66,7 @@ impl WalOptions {
     pub(crate) fn check(&self) -> Result<(), WalError> {
         let block = BLOCK as u64;
         let refuse = |text: String| Err(WalError::Options(text));
-        if !(FILE_BYTES_MIN..=FILE_BYTES_MAX).contains(&self.file_bytes) || self.file_bytes % block != 0 {
+        if !(FILE_BYTES_MIN..=FILE_BYTES_MAX).contains(&self.file_bytes) || !self.file_bytes.is_multiple_of(block) {
             let range = format!("{FILE_BYTES_MIN} to {FILE_BYTES_MAX}");
             return refuse(format!("wal.file.bytes is {}: it must be a multiple of 4096, {range}", self.file_bytes));
         }

@@ -25,8 +25,11 @@ const TRIES: usize = 5;
 pub(crate) struct Reader {
     files: Arc<Files>,
     pool: Arc<Pool>,
-    open: Mutex<Vec<(Arc<LiveFile>, Arc<dyn File>)>>,
+    open: Mutex<Vec<Held>>,
 }
+
+/// A file and its open handle.
+type Held = (Arc<LiveFile>, Arc<dyn File>);
 
 /// Why a read must be tried again.
 enum Again {

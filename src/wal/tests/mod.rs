@@ -1,5 +1,6 @@
 //! Tests of the running WAL and of what it leaves, on the faulting file system unless they say otherwise.
 mod damage;
+mod fixture;
 mod limits;
 mod model;
 mod power;

@@ -118,8 +118,8 @@ fn a_torn_tail_is_cut_once_and_never_comes_back() {
     assert!(world.put(0, 1, 9000) && world.put(0, 2, 9000));
     let (file, last) = (file_path(1), world.acks.last());
     let head = (last.position.at - 152) as usize;
-    drop(world);
     let torn = fs.after_kill();
+    drop(world);
     torn.tamper(&file, |bytes| bytes[head + 8192..head + 8192 + 512].fill(0));
     let found = image(&torn, &options()).unwrap();
     let cut = found.recovered.torn.clone().unwrap();
