@@ -91,6 +91,7 @@ async fn serve(config: &Config, decisions: Decisions, tasks: Tasks) -> Result<()
     };
     let (tell, stage) = watch::channel(Stage::Starting(start::OPENING.to_owned()));
     let (listener, http_at) = start::bind("HTTP", &config.http, "--http").await?;
+    start::check_kafka(&config.listeners).await?;
     let front = Front { stage, metrics: env.metrics.clone(), store: start::store_url(config).into() };
     let stop_http = Stop::new();
     let http = tokio::spawn(http::serve(listener, front.clone(), stop_http.clone()));

@@ -40,17 +40,17 @@ pub async fn open(
     let (waiting, mut waits) = watch::channel(None);
     let opening = Log::open(options(config, decisions, waiting), env);
     tokio::pin!(opening);
-    let mut said = None;
+    let mut said = false;
     loop {
         tokio::select! {
             opened = &mut opening => return opened.map_err(ServerError::Open),
             Ok(()) = waits.changed() => {
                 let why = waits.borrow_and_update().clone();
-                let stage = why.as_ref().map_or_else(|| OPENING.to_owned(), |why| format!("waiting for the bucket: {why}"));
-                if why.is_some() && why != said {
+                let stage = why.map_or_else(|| OPENING.to_owned(), |why| format!("waiting for the bucket: {why}"));
+                if !said && stage != OPENING {
+                    said = true;
                     voice.say(&format!("{stage}\nKafka's port stays closed until it answers; trying again by itself"));
                 }
-                said = why;
                 tell.send_replace(Stage::Starting(stage));
             }
         }
@@ -81,6 +81,11 @@ pub async fn bind(what: &str, address: &HostPort, flag: &'static str) -> Result<
     let listener = TcpListener::bind((address.host.as_str(), address.port)).await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     Ok((listener, HostPort { host: address.host.clone(), port }))
+}
+
+/// Tells an address that is taken before the bucket is claimed; the listeners are bound for good only when the log is open.
+pub async fn check_kafka(listeners: &[Listener]) -> Result<(), ServerError> {
+    bind_kafka(listeners).await.map(drop)
 }
 
 /// Binds all Kafka listeners.
