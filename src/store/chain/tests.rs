@@ -168,6 +168,87 @@ async fn a_sleeper_does_not_lose_to_another_ones_remains_but_is_fenced() {
     }
 }
 
+/// The format in the module's header, to the byte; it must never change.
+#[tokio::test]
+async fn the_bytes_of_a_version_are_fixed() {
+    let store = Faulty::new();
+    let chain = chain(&store);
+    let written = "{\"esker\":\"test\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"CRC\"}\n\
+                   {\"number\":2,\"nonce\":\"00000000000000b2\",\"after\":\"00000000000000a1\",\"epoch\":3,\"body\":{\"x\":[1]}}\n";
+    let body = written.lines().last().unwrap();
+    let written = written.replace("CRC", &format!("{:08x}", crc32c::crc32c(body.as_bytes())));
+    chain.store.put("c/00000000000000000002.json", Bytes::from(written.clone())).await.unwrap();
+    let read = chain.get(2).await.unwrap().unwrap();
+    let expected = Head {
+        number: 2,
+        nonce: "00000000000000b2".into(),
+        after: Some("00000000000000a1".into()),
+        epoch: 3,
+        features: Features::default(),
+        body: Bytes::from("{\"x\":[1]}"),
+    };
+    assert_eq!(read, expected);
+    let on = Head { number: 1, nonce: "00000000000000a1".into(), ..read };
+    let (ours, object) = chain.successor(Some(&on), 3, &serde_json::json!({"x": [1]})).unwrap();
+    let fixed = String::from_utf8(object.to_vec()).unwrap().replace(&ours.nonce, "00000000000000b2");
+    assert_eq!(fixed.lines().last(), written.lines().last());
+}
+
+/// Runs `reading` up to the answer of its first request, then `meanwhile`, then the rest.
+async fn interrupted<T>(store: &Faulty, reading: impl Future<Output = T>, meanwhile: impl Future<Output = ()>) -> T {
+    let first = store.calls() + 1;
+    let mut reading = Box::pin(reading);
+    while store.calls() < first {
+        assert!(futures::poll!(reading.as_mut()).is_pending());
+    }
+    meanwhile.await;
+    reading.await
+}
+
+#[tokio::test]
+async fn remains_that_appear_while_a_head_is_looked_for_are_not_taken_for_it() {
+    for remembers in [true, false] {
+        let store = Faulty::new();
+        let chain = chain(&store);
+        let mut heads = prepared(&chain, 4, 1).await;
+        let (third, fourth) = (heads[2].clone(), heads[3].clone());
+        let reading = {
+            let (chain, fourth) = (chain.clone(), fourth.clone());
+            async move { chain.head(remembers.then_some(&fourth)).await }
+        };
+        let meanwhile = async {
+            for _ in 0..6 {
+                match chain.commit(heads.last(), 1, &vec!["more"]).await.unwrap() {
+                    Outcome::Committed(head) => heads.push(head),
+                    other => panic!("{other:?}"),
+                }
+            }
+            chain.collect(2, 0, i64::MAX).await.unwrap();
+            // Whoever remembers 4 goes on to 5; whoever listed 4 reads it.
+            let slept_on = if remembers { &fourth } else { &third };
+            let outcome = chain.commit(Some(slept_on), 1, &vec!["sleeper"]).await.unwrap();
+            assert!(matches!(outcome, Outcome::Fenced { .. }), "{outcome:?}");
+        };
+        let found = interrupted(&store, reading, meanwhile).await.unwrap();
+        assert_eq!(found.as_ref(), heads.last(), "remembers: {remembers}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_doubtful_attempt_leaves_the_commit_undecided() {
+    let store = Faulty::new();
+    let chain = chain(&store);
+    let heads = prepared(&chain, 1, 1).await;
+    arm(&store, &[Some(Fault::Denied)]);
+    let refused = chain.commit(heads.last(), 1, &vec!["mine"]).await.unwrap_err();
+    assert!(matches!(refused, ChainError::Store(_)), "nothing was applied: {refused}");
+    arm(&store, &[Some(Fault::AppliedAndFailed), Some(Fault::Missing), Some(Fault::Denied)]);
+    let undecided = chain.commit(heads.last(), 1, &vec!["mine"]).await.unwrap_err();
+    assert!(matches!(undecided, ChainError::Undecided { .. }), "{undecided}");
+    assert!(!undecided.is_retriable(), "nobody is served by asking again with these credentials");
+    assert_eq!(chain.head(heads.last()).await.unwrap().unwrap().number, 2, "it had been applied");
+}
+
 #[tokio::test]
 async fn a_lower_epoch_never_commits_on_a_higher_one() {
     let store = Faulty::new();
@@ -448,7 +529,7 @@ fn run(seed: u64, writers: usize, operations: usize, every: u64, faults: &[Fault
         }
         schedule(actors, seed).await;
         store.heal().await;
-        check(&store, &claims.borrow(), writers, operations).await;
+        check(&store, &claims.take(), writers, operations).await;
     });
 }
 

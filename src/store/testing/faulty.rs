@@ -52,6 +52,8 @@ pub enum Fault {
     Late(u64),
     /// Answered with 404.
     Missing,
+    /// Answered with 403; not applied.
+    Denied,
     /// A listing as it was this many calls ago.
     Stale(u64),
 }
@@ -310,6 +312,7 @@ fn failure(fault: Option<Fault>, path: &Path) -> Error {
     match fault {
         Some(Fault::Conflict) => Error::AlreadyExists { path, source: "status code: 409 Conflict".into() },
         Some(Fault::Missing) => Error::NotFound { path, source: "status code: 404 Not Found".into() },
+        Some(Fault::Denied) => Error::PermissionDenied { path, source: "status code: 403 Forbidden".into() },
         Some(Fault::AppliedAndDropped) => Error::Generic { store: "faulty", source: "connection closed".into() },
         Some(Fault::Failed) => {
             Error::Generic { store: "faulty", source: "status code: 503 Service Unavailable".into() }
