@@ -164,7 +164,7 @@ impl Fsck<'_> {
     async fn chains(&mut self) -> Result<(), ArchiveError> {
         let owner = owner::read(self.bucket).await;
         let has_owner = self.take(owner)?.flatten().is_some();
-        let head = state::read(self.bucket, None).await;
+        let head = state::read(self.bucket).await;
         if let Some(head) = self.take(head)?.flatten() {
             self.state = head.state().partitions.clone();
         }

@@ -24,6 +24,8 @@
 pub mod bucket;
 pub mod collect;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 pub mod fsck;
 pub mod layout;
 pub mod manifest;

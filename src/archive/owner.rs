@@ -290,6 +290,13 @@ pub(super) async fn read(bucket: &Bucket) -> Result<Option<OwnerHead>, ArchiveEr
     Ok(Some(OwnerHead { head, version }))
 }
 
+#[cfg(test)]
+impl OwnerHead {
+    pub(super) fn version(&self) -> &OwnerVersion {
+        &self.version
+    }
+}
+
 pub(super) fn chain(bucket: &Bucket) -> Chain {
     Chain::new(bucket.store().clone(), OWNER, layout::OWNER)
 }

@@ -49,7 +49,7 @@ impl Survey {
     /// Reads owner, topics, manifests and state.
     pub async fn load(bucket: &Bucket) -> Result<Self, ArchiveError> {
         let owner = owner::read(bucket).await?;
-        let state = state::read(bucket, None).await?;
+        let state = state::read(bucket).await?;
         let topics = topics::read_heads(bucket).await?;
         if let (None, Some(name)) = (&state, topics.keys().next()) {
             let path = bucket.store().url_of(layout::STATE);

@@ -26,11 +26,12 @@ use crate::store::envelope::{self, Features, Schema, Unknown};
 const STATE: Schema = Schema { kind: "state", format: 1, features: &[] };
 const STATE_PAGE: Schema = Schema { kind: "state-page", format: 1, features: &[] };
 
+// Small under test, so that a small state has pages; readers take any number of any size.
 /// Items that stay in the version, encoded.
-pub const INLINE_BYTES: usize = 64 << 10;
+pub const INLINE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
 /// What a page should hold, encoded: the number of shards changes when pages are more than twice, or less than a quarter
 /// of that.
-const PAGE_BYTES: usize = 32 << 10;
+const PAGE_BYTES: usize = if cfg!(test) { 2 << 10 } else { 32 << 10 };
 /// Times that a version is made anew because an earlier attempt of ours came first.
 const ATTEMPTS_MAX: u32 = 16;
 const PARTITION: &str = "partition/";
@@ -99,6 +100,7 @@ struct Page {
 /// The state chain as it was read.
 #[derive(Clone, Debug)]
 pub(super) struct StateHead {
+    /// Without its body.
     head: Head,
     pages: Vec<Option<ObjectRef>>,
     unknown: Unknown,
@@ -134,11 +136,24 @@ pub(super) fn chain(bucket: &Bucket) -> Chain {
 }
 
 /// Reads the newest version; none before the first start ended.
-pub(super) async fn read(bucket: &Bucket, remembered: Option<&Head>) -> Result<Option<StateHead>, ArchiveError> {
+pub(super) async fn read(bucket: &Bucket) -> Result<Option<StateHead>, ArchiveError> {
     let chain = chain(bucket);
-    match chain.head(remembered).await? {
+    match chain.head(None).await? {
         None => Ok(None),
         Some(head) => open(bucket, &chain, head).await.map(Some),
+    }
+}
+
+/// Reads the newest version; the remembered one as it is, if that is still the newest.
+async fn read_after(bucket: &Bucket, remembered: &StateHead) -> Result<StateHead, ArchiveError> {
+    let chain = chain(bucket);
+    match chain.head(Some(&remembered.head)).await? {
+        Some(head) if head.nonce == remembered.head.nonce => Ok(remembered.clone()),
+        Some(head) => open(bucket, &chain, head).await,
+        None => {
+            let path = bucket.store().url_of(chain.prefix());
+            Err(ArchiveError::Missing { path, named_by: "the owner chain".to_owned() })
+        }
     }
 }
 
@@ -238,7 +253,7 @@ impl StateChain {
             };
             head = match write(bucket, &chain, epoch, head.as_ref(), state).await? {
                 Written::Head(head) => Some(head),
-                Written::Lost => read(bucket, head.as_ref().map(|head| &head.head)).await?,
+                Written::Lost => read(bucket).await?,
                 Written::Fenced(epoch) => return Err(CommitError::Fenced { path, epoch }),
             };
         }
@@ -294,9 +309,7 @@ impl StateChain {
     async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
         let Inner { bucket, chain, epoch, .. } = &*self.0;
         let path = || bucket.store().url_of(chain.prefix());
-        let named_by = || "the owner chain".to_owned();
-        let head = read(bucket, Some(&writer.head.head)).await?;
-        let head = head.ok_or_else(|| ArchiveError::Missing { path: path(), named_by: named_by() })?;
+        let head = read_after(bucket, &writer.head).await?;
         if head.epoch() > *epoch {
             return Err(CommitError::Fenced { path: path(), epoch: Some(head.epoch()) });
         }

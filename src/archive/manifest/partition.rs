@@ -40,16 +40,30 @@ impl Place {
         Chain::new(self.bucket.store().clone(), MANIFEST, prefix)
     }
 
-    /// Head and view; an absent chain is damage.
-    pub(in crate::archive) async fn read(&self, remembered: Option<&Head>) -> Result<(Head, View), ArchiveError> {
+    /// Head and view; an absent chain is damage. `near`: a version from which to look upwards.
+    pub(in crate::archive) async fn read(&self, near: Option<&Head>) -> Result<(Head, View), ArchiveError> {
         let chain = self.chain();
-        let path = || self.bucket.store().url_of(chain.prefix());
-        let Some(head) = chain.head(remembered).await? else {
-            let named_by = format!("the chain of topic '{}'", self.topic);
-            return Err(ArchiveError::Missing { path: path(), named_by });
-        };
+        let head = chain.head(near).await?.ok_or_else(|| self.missing(&chain))?;
         let view = self.view(&chain, &head)?;
         Ok((head, view))
+    }
+
+    /// Head and view, if there is a newer version than the remembered one, whose body need not be remembered.
+    async fn read_newer(&self, remembered: &Head) -> Result<Option<(Head, View)>, ArchiveError> {
+        let chain = self.chain();
+        match chain.head(Some(remembered)).await? {
+            Some(head) if head.nonce == remembered.nonce => Ok(None),
+            Some(head) => {
+                let view = self.view(&chain, &head)?;
+                Ok(Some((head, view)))
+            }
+            None => Err(self.missing(&chain)),
+        }
+    }
+
+    fn missing(&self, chain: &Chain) -> ArchiveError {
+        let path = self.bucket.store().url_of(chain.prefix());
+        ArchiveError::Missing { path, named_by: format!("the chain of topic '{}'", self.topic) }
     }
 
     /// Head and view, looked for from version `hint` up: that spares a listing.
@@ -294,7 +308,10 @@ impl PartitionArchive {
     }
 
     async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
-        let (head, view) = self.0.place.read(Some(&writer.head)).await?;
+        let Some((head, view)) = self.0.place.read_newer(&writer.head).await? else {
+            writer.undecided = false;
+            return Ok(());
+        };
         if head.epoch > self.0.epoch {
             return Err(CommitError::Fenced { path: self.url(), epoch: Some(head.epoch) });
         }
@@ -344,6 +361,7 @@ pub struct PartitionReader(Arc<Reader>);
 #[derive(Debug)]
 struct Reader {
     place: Place,
+    /// The head is without its body, which is in the view.
     newest: RwLock<(Head, View)>,
 }
 
@@ -351,7 +369,8 @@ impl PartitionReader {
     /// Reads the head of a partition that the topic's chain names.
     pub async fn open(bucket: &Bucket, topic: &str, topic_id: Uuid, partition: i32) -> Result<Self, ArchiveError> {
         let place = Place::new(bucket, topic, topic_id, partition);
-        let newest = RwLock::new(place.read(None).await?);
+        let (head, view) = place.read(None).await?;
+        let newest = RwLock::new((Head { body: Bytes::new(), ..head }, view));
         Ok(Self(Arc::new(Reader { place, newest })))
     }
 
@@ -363,10 +382,10 @@ impl PartitionReader {
     /// Reads the head again.
     pub async fn refresh(&self) -> Result<View, ArchiveError> {
         let remembered = self.0.newest.read().unwrap_or_else(PoisonError::into_inner).0.clone();
-        let (head, view) = self.0.place.read(Some(&remembered)).await?;
+        let newer = self.0.place.read_newer(&remembered).await?;
         let mut newest = self.0.newest.write().unwrap_or_else(PoisonError::into_inner);
-        if head.number >= newest.0.number {
-            *newest = (head, view);
+        if let Some((head, view)) = newer.filter(|(head, _)| head.number > newest.0.number) {
+            *newest = (Head { body: Bytes::new(), ..head }, view);
         }
         Ok(newest.1.clone())
     }

@@ -33,12 +33,12 @@ async fn a_large_state_comes_back_and_only_what_changed_is_written() {
     let store = memory();
     let archive = start(&store, empty_disk(1), false).await;
     let ends: PartitionEnds =
-        (0..2000).map(|n| ((Uuid([3; 16]), n), PartitionEnd { log_end: 7, manifest: 1 })).collect();
-    let state = archive.state.commit(at(&archive, 1), ends.clone(), |_, items| *items = many(3000)).await.unwrap();
+        (0..200).map(|n| ((Uuid([3; 16]), n), PartitionEnd { log_end: 7, manifest: 1 })).collect();
+    let state = archive.state.commit(at(&archive, 1), ends.clone(), |_, items| *items = many(300)).await.unwrap();
     let pages = async || store.list(layout::STATE, None).await.unwrap().iter().filter(|o| is_page(&o.path)).count();
     let before = pages().await;
     assert!(before > 4, "{before} pages");
-    let read_back = read(&archive.bucket, None).await.unwrap().unwrap();
+    let read_back = read(&archive.bucket).await.unwrap().unwrap();
     assert_eq!(read_back.state(), &state);
 
     let one = |_, items: &mut Items| drop(items.insert("group/7".into(), Value::from("new")));
@@ -47,14 +47,14 @@ async fn a_large_state_comes_back_and_only_what_changed_is_written() {
     // It shrinks back into the version.
     let state = archive.state.commit(at(&archive, 3), PartitionEnds::new(), |_, items| items.clear()).await.unwrap();
     assert_eq!(pages().await, before + 1);
-    assert_eq!(read(&archive.bucket, None).await.unwrap().unwrap().state(), &state);
+    assert_eq!(read(&archive.bucket).await.unwrap().unwrap().state(), &state);
 }
 
 #[tokio::test]
 async fn a_state_without_a_page_is_damage() {
     let store = memory();
     let archive = start(&store, empty_disk(1), false).await;
-    archive.state.commit(at(&archive, 1), PartitionEnds::new(), |_, items| *items = many(3000)).await.unwrap();
+    archive.state.commit(at(&archive, 1), PartitionEnds::new(), |_, items| *items = many(300)).await.unwrap();
     let page = store.list(layout::STATE, None).await.unwrap().into_iter().find(|o| is_page(&o.path)).unwrap();
     store.delete(&page.path).await.unwrap();
     let lost = Survey::load(&archive.bucket).await.unwrap_err();
@@ -63,8 +63,8 @@ async fn a_state_without_a_page_is_damage() {
 
 #[test]
 fn shards_stay_while_they_are_about_right() {
-    assert_eq!(shards(100 << 10, 0), 4);
-    assert_eq!(shards(200 << 10, 4), 4);
-    assert_eq!(shards(300 << 10, 4), 16);
-    assert_eq!(shards(70 << 10, 16), 2);
+    assert_eq!(shards(PAGE_BYTES * 3, 0), 4);
+    assert_eq!(shards(PAGE_BYTES * 6, 4), 4);
+    assert_eq!(shards(PAGE_BYTES * 9, 4), 16);
+    assert_eq!(shards(PAGE_BYTES * 2, 16), 2);
 }
