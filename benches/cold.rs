@@ -67,8 +67,9 @@ impl Bench {
         let mut best_ratio: f64 = 0.0;
         for _ in 0..3 {
             let bare = self.timed("bare range GETs", payload, self.bare(&manifest)).await;
-            let reader = self.reader(Limits::MEMORY_BYTES_DEFAULT).0;
+            let (reader, metrics) = self.reader(Limits::MEMORY_BYTES_DEFAULT);
             let one = self.timed("one reader", payload, self.replay(&reader, &manifest, 0, i64::MAX)).await;
+            print_counts(&metrics);
             println!("  ratio {:.2}", bare / one);
             best_ratio = best_ratio.max(bare / one);
         }

@@ -136,42 +136,43 @@ impl Engine {
         found
     }
 
-    /// The slice, or a place in the queue for it; begins the fetch if nobody did. Does not wait.
+    /// The first slice of `run` (adjacent, of one block), or a place in the queue for it. If nobody has or fetches it, its
+    /// fetch begins, together with those after it that nobody has either. Does not wait.
     pub(super) fn slice(
         self: &Arc<Self>,
         segment: &SegmentRef,
         open: &Arc<dyn OpenSegment>,
-        slice: usize,
+        run: Range<usize>,
         codec: Codec,
     ) -> Flight {
-        match self.slices.claim(&SliceKey { path: segment.path.clone(), slice, codec }) {
+        let key = |slice| SliceKey { path: segment.path.clone(), slice, codec };
+        let lease = match self.slices.claim(&key(run.start)) {
             Claim::Ready(encoded) => {
                 self.counts.hits.inc();
-                Flight::Landed(encoded)
+                return Flight::Landed(encoded);
             }
             Claim::Pending(waiter) => {
                 self.counts.joins.inc();
-                Flight::Underway(waiter)
+                return Flight::Underway(waiter);
             }
-            Claim::Vacant(lease) => {
-                self.counts.misses.inc();
-                let waiter = lease.waiter();
-                let run = Run {
-                    path: segment.path.clone(),
-                    open: open.clone(),
-                    codec,
-                    slices: vec![(slice, lease, None)],
-                    ranges: open.ranges(slice..slice + 1),
-                };
-                let bytes = plan::work_bytes(&run.ranges, &open.slices()[slice..=slice]);
-                let engine = self.clone();
-                self.cold.spawn(async move {
-                    let permit = engine.work.acquire(bytes).await;
-                    engine.fetch(run, permit).await;
-                });
-                Flight::Underway(waiter)
-            }
-        }
+            Claim::Vacant(lease) => lease,
+        };
+        self.counts.misses.inc();
+        let waiter = lease.waiter();
+        let mut slices = vec![(run.start, lease, None)];
+        let more =
+            (run.start + 1..run.end).map_while(|slice| Some((slice, self.slices.claim_vacant(&key(slice))?, None)));
+        slices.extend(more);
+        let run = run.start..run.start + slices.len();
+        let ranges = open.ranges(run.clone());
+        let bytes = plan::work_bytes(&ranges, &open.slices()[run]);
+        let run = Run { path: segment.path.clone(), open: open.clone(), codec, slices, ranges };
+        let engine = self.clone();
+        self.cold.spawn(async move {
+            let permit = engine.work.acquire(bytes).await;
+            engine.fetch(run, permit).await;
+        });
+        Flight::Underway(waiter)
     }
 
     /// Waits for a slice that is under way.
@@ -289,6 +290,12 @@ impl Engine {
     #[cfg(test)]
     pub(super) fn work_in_use(&self) -> u64 {
         self.work.in_use()
+    }
+
+    /// Takes the whole budget of read-ahead.
+    #[cfg(test)]
+    pub(super) fn take_unread(&self) -> Option<BytePermit> {
+        self.unread.try_acquire(u64::MAX)
     }
 
     /// Bytes of the slice cache.

@@ -9,6 +9,9 @@ use crate::archive::segment::SliceInfo;
 
 /// The greatest payload of one run. Larger GETs gain nothing on S3 or MinIO; smaller ones cost requests.
 pub(super) const RUN_BYTES_MAX: u64 = 8 << 20;
+/// A sequential reader's fetches are no smaller, however many share the budget: small slices (of values that do not
+/// compress) would cost a request for each quarter of a megabyte.
+const RUN_BYTES_MIN: u64 = 1 << 20;
 
 /// Index of the first slice that has a record at or above `offset`; `slices.len()` if there is none.
 pub(super) fn slice_at(slices: &[SliceInfo], offset: i64) -> usize {
@@ -24,12 +27,28 @@ pub(super) fn run_of(slices: &[SliceInfo], index: usize, step: usize) -> Range<u
     start..(start + step).min(block_end)
 }
 
-/// Slices of a run when `window` bytes are read ahead: a quarter of the window, so that several fetches are in flight, a
-/// power of two, so that the grids of different windows nest.
+/// Slices of a run when `window` bytes are read ahead: about a quarter of the window, so that several fetches are in
+/// flight, a power of two, so that the grids of different windows nest.
 pub(super) fn run_step(window: u64, slice_bytes: u64) -> usize {
-    let slices = (window / 4).min(RUN_BYTES_MAX) / slice_bytes.max(1);
+    let bytes = (window / 4).clamp(RUN_BYTES_MIN.min(window), RUN_BYTES_MAX);
+    let slices = bytes / slice_bytes.max(1);
     let slices = usize::try_from(slices.clamp(1, 1 << 16)).unwrap_or(1);
     1 << slices.ilog2()
+}
+
+/// The end of what a sequential reader that must wait for slice `index` has fetched with it: what it would take now
+/// (`wanted_bytes`), at most a small run, of one block.
+pub(super) fn demand_end(slices: &[SliceInfo], index: usize, wanted_bytes: u64) -> usize {
+    let mut left = wanted_bytes.min(RUN_BYTES_MIN).saturating_sub(slices[index].payload_bytes);
+    let mut end = index + 1;
+    while let Some(slice) = slices.get(end).filter(|slice| slice.block == slices[index].block) {
+        match left.checked_sub(slice.payload_bytes) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        end += 1;
+    }
+    end
 }
 
 /// The parts of `run` for which `absent` holds, each as long as possible.

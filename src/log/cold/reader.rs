@@ -214,7 +214,11 @@ impl Reading<'_> {
         index: usize,
     ) -> Result<Arc<EncodedSlice>, ColdError> {
         let reader = self.reader;
-        let flight = reader.engine.slice(segment, open, index, self.target.codec);
+        let end = match self.window {
+            Some(_) => plan::demand_end(open.slices(), index, self.want.max_bytes as u64),
+            None => index + 1,
+        };
+        let flight = reader.engine.slice(segment, open, index..end, self.target.codec);
         let info = &open.slices()[index];
         self.begin_ahead(matches!(flight, Flight::Underway(_)), plan::encoded_bytes(info), info.next_offset);
         match flight {

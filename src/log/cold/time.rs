@@ -54,7 +54,7 @@ impl ColdReader {
             if slices[index].max_timestamp.is_none_or(|max| max < timestamp) {
                 continue;
             }
-            let encoded = match self.engine.slice(segment, &open, index, target.codec) {
+            let encoded = match self.engine.slice(segment, &open, index..index + 1, target.codec) {
                 Flight::Landed(encoded) => encoded,
                 Flight::Underway(waiter) => Engine::landed(&segment.path, waiter).await?,
             };

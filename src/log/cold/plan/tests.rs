@@ -32,12 +32,31 @@ fn an_offset_between_slices_belongs_to_the_next_one() {
 }
 
 #[test]
-fn the_run_step_is_a_power_of_two_of_at_most_a_quarter_of_the_window() {
+fn the_run_step_is_a_power_of_two_of_about_a_quarter_of_the_window() {
     assert_eq!(run_step(0, 1 << 20), 1);
     assert_eq!(run_step(2 << 20, 1 << 20), 1);
     assert_eq!(run_step(15 << 20, 1 << 20), 2);
     assert_eq!(run_step(1 << 40, 1 << 20), 8);
     assert_eq!(run_step(1 << 40, 0), 1 << 16, "no division by zero, and a bound");
+}
+
+#[test]
+fn small_slices_are_fetched_by_the_megabyte_even_when_many_share_the_budget() {
+    assert_eq!(run_step(2 << 20, 256 << 10), 4);
+    assert_eq!(run_step(512 << 10, 256 << 10), 2, "but never more than the window");
+}
+
+#[test]
+fn a_reader_that_waits_has_as_much_fetched_as_it_would_take_within_the_block() {
+    let slices = slices(&[4, 2]);
+    assert_eq!(demand_end(&slices, 0, 0), 1);
+    assert_eq!(demand_end(&slices, 0, 1999), 1);
+    assert_eq!(demand_end(&slices, 0, 2000), 2);
+    assert_eq!(demand_end(&slices, 1, u64::MAX), 4);
+    assert_eq!(demand_end(&slices, 5, u64::MAX), 6);
+    let mut large = slices;
+    large.iter_mut().for_each(|slice| slice.payload_bytes = 400 << 10);
+    assert_eq!(demand_end(&large, 0, u64::MAX), 2, "a small run at most");
 }
 
 #[test]

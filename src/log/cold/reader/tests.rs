@@ -193,6 +193,18 @@ async fn a_single_read_fetches_its_slice_and_no_more() {
 }
 
 #[tokio::test]
+async fn without_a_budget_for_read_ahead_small_slices_are_still_fetched_together() {
+    let bucket = Arc::new(FakeBucket::default());
+    let entries = FakeManifest::of(history(&bucket, 1, 16, 64 << 10, 16));
+    let reader = reader_over(&bucket, Limits::MEMORY_BYTES_DEFAULT);
+    let _all = reader.engine.take_unread().expect("nobody else has it");
+    assert_eq!(read_all(&reader, &entries, 0, MIB).await.len(), 64);
+    let gets = bucket.gets.load(Ordering::SeqCst);
+    assert!(gets <= 5, "{gets} GETs: the first slice alone, then four at a time");
+    assert_eq!(bucket.decodes.lock().unwrap().len(), 16);
+}
+
+#[tokio::test]
 async fn many_readers_stay_within_the_budget() {
     let bucket = Arc::new(FakeBucket::default());
     *bucket.delay.lock().unwrap() = Duration::from_millis(1);
