@@ -28,6 +28,7 @@ async fn conforms(store: &Store) {
     create_refuses_and_reads_are_exact(store).await;
     listing_is_ordered_paged_and_confined(store).await;
     uploads_of_every_size_come_back(store).await;
+    racing_writers_of_a_chain_lose_nothing(store).await;
     let probe = probe::probe(store).await.expect("the probe passes");
     assert_eq!(probe.rounds, 8);
     assert_eq!(store.list("probe", None).await.unwrap(), [], "the probe removes its keys");
@@ -103,6 +104,33 @@ async fn uploads_of_every_size_come_back(store: &Store) {
     upload.write(pattern(2 * part)).await.unwrap();
     upload.abort().await;
     assert_eq!(store.list("up", None).await.unwrap(), []);
+}
+
+async fn racing_writers_of_a_chain_lose_nothing(store: &Store) {
+    use chain::{Chain, Outcome};
+    let schema = envelope::Schema { kind: "test", format: 1, features: &[] };
+    let chain = Chain::new(store.clone(), schema, "race");
+    let writer = async |name: u64| {
+        let mut head = None;
+        let mut left = 4;
+        while left > 0 {
+            head = chain.head(head.as_ref()).await.unwrap();
+            let mut body: Vec<u64> = head.as_ref().map(|head| head.parse().unwrap()).unwrap_or_default();
+            body.push(name);
+            match chain.commit(head.as_ref(), 1, &body).await.unwrap() {
+                Outcome::Committed(mine) => (head, left) = (Some(mine), left - 1),
+                Outcome::Lost(taken) => head = Some(taken),
+                fenced => panic!("{fenced:?}"),
+            }
+        }
+    };
+    futures::future::join_all((0..4).map(writer)).await;
+    let mut done: Vec<u64> = chain.head(None).await.unwrap().unwrap().parse().unwrap();
+    done.sort_unstable();
+    assert_eq!(done, (0..16).map(|i| i / 4).collect::<Vec<_>>());
+    assert_eq!(chain.collect(1, 0, i64::MAX).await.unwrap(), 15);
+    assert_eq!(chain.versions().await.unwrap(), [16]);
+    store.delete(&chain.path_of(16)).await.unwrap();
 }
 
 #[tokio::test]
