@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::group::NO_GROUPS;
 use super::output::{self, Format};
 use super::point::Point;
+use super::progress::Progress;
 use super::source::{BrokerArg, Source, StoreArg, choose};
 use super::tap::Tap;
 use crate::base::Clock;
@@ -108,6 +109,8 @@ struct Printer {
     format: Format,
     spans: Vec<Span>,
     scratch: Vec<u8>,
+    /// Shown while a file is written; a terminal shows the records, and a pipe may lead to one.
+    progress: Option<Progress>,
 }
 
 /// Why a batch was not printed.
@@ -124,7 +127,10 @@ impl From<BatchError> for Stop {
 
 impl Printer {
     fn new(args: &Args, spans: Vec<Span>) -> Self {
-        Self { topic: args.topic.clone(), format: args.format, spans, scratch: Vec::new() }
+        let file = rustix::fs::fstat(std::io::stdout())
+            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile);
+        let progress = file.then(|| Progress::counter("records"));
+        Self { topic: args.topic.clone(), format: args.format, spans, scratch: Vec::new(), progress }
     }
 
     /// Prints what arrives; what was printed is flushed whenever nothing waits.
@@ -137,7 +143,10 @@ impl Printer {
                     out.flush().map_err(Failure::of_stdout)?;
                     match receive.recv().await {
                         Some(answer) => answer,
-                        None => return Ok(()),
+                        None => {
+                            self.progress.take().map(Progress::finish);
+                            return Ok(());
+                        }
                     }
                 }
             };
@@ -161,7 +170,10 @@ impl Printer {
                     false => Ok(()),
                 });
             match printed {
-                Ok(_) => {}
+                Ok(_) => self
+                    .progress
+                    .iter_mut()
+                    .for_each(|progress| progress.add(header.record_count.unsigned_abs().into())),
                 Err(Stop::Batch(e)) => return Err(bad(e)),
                 Err(Stop::Stdout(e)) => return Err(Failure::of_stdout(e)),
             }

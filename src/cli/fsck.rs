@@ -3,6 +3,7 @@ use std::io::Write;
 
 use super::bucket;
 use super::failure::Failure;
+use super::progress::Progress;
 use super::source::{HttpArg, StoreArg, bucket_url};
 use crate::archive::fsck::{Checked, Finding, FindingKind, fsck};
 use crate::config::units::show_size;
@@ -19,14 +20,16 @@ pub struct Args {
 /// `esker fsck`: a line for each finding.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let log = bucket::open(&bucket_url(&args.http, &args.store).await?).await?;
+    let progress = Progress::waiting("checking the bucket");
     let mut failed = None;
     let checked = fsck(log.bucket(), &mut |finding| {
         if failed.is_none() {
             failed = std::io::stdout().write_all(line(&finding).as_bytes()).err();
         }
     })
-    .await
-    .map_err(Failure::of)?;
+    .await;
+    progress.finish();
+    let checked = checked.map_err(Failure::of)?;
     if let Some(error) = failed {
         return Err(Failure::of_stdout(error));
     }

@@ -1,4 +1,4 @@
-//! Progress on stderr, for people: drawn only where stderr is a terminal, and only after a moment.
+//! Progress on stderr, for people: drawn only where stderr is a terminal, and gone when the work is done.
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,6 +23,13 @@ impl Progress {
     pub fn bytes(total: u64) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {binary_bytes} of {binary_total_bytes}, {eta} to go  {msg}");
         Self::drawn(Some(total), style)
+    }
+
+    /// Something that takes its time and says nothing meanwhile.
+    pub fn waiting(what: &str) -> Self {
+        let progress = Self::drawn(None, ProgressStyle::with_template("{spinner} {msg}, {elapsed}"));
+        progress.at(what);
+        progress
     }
 
     fn drawn(total: Option<u64>, style: Result<ProgressStyle, indicatif::style::TemplateError>) -> Self {

@@ -4,6 +4,7 @@ use std::io::Write;
 use super::ask::Broker;
 use super::failure::Failure;
 use super::point::show_ms;
+use super::progress::Progress;
 use super::source::{HttpArg, Source, StoreArg, choose_http};
 use super::{bucket, table};
 use crate::config::units::show_size;
@@ -54,7 +55,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 /// `esker seal`.
 pub async fn seal(args: SealArgs) -> Result<(), Failure> {
     let scope = Scope { topic: args.topic, partition: None };
-    let layouts = Broker::at(args.http.address()?)?.seal(&scope).await?;
+    let progress = Progress::waiting("sealing");
+    let layouts = Broker::at(args.http.address()?)?.seal(&scope).await;
+    progress.finish();
+    let layouts = layouts?;
     let row = |one: &PartitionLayout| {
         let segments = one.entries.iter().filter(|entry| !entry.url.is_empty()).count();
         let unsealed = one.high_watermark - one.sealed_end;

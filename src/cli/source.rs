@@ -73,6 +73,7 @@ pub fn choose_http(http: &HttpArg, store: &StoreArg) -> Result<Source, Failure> 
     }
 }
 
+/// The bucket, if that is what the flags and variables ask for.
 fn store_of(other: Option<&str>, flag: &str, store: &StoreArg) -> Result<Option<String>, Failure> {
     match (other, &store.store) {
         (Some(_), Some(_)) => Err(Failure::Usage(format!(
@@ -103,5 +104,29 @@ pub async fn bucket_url(http: &HttpArg, store: &StoreArg) -> Result<String, Fail
     match choose_http(http, store)? {
         Source::Store(url) => Ok(url),
         Source::Broker(address) => Ok(Broker::at(address)?.about().await?.store),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(broker: Option<&str>, store: Option<&str>) -> Result<Source, Failure> {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        choose(&BrokerArg { broker: text(broker) }, &StoreArg { store: text(store) })
+    }
+
+    #[test]
+    fn a_flag_says_which_log_is_meant() {
+        let broker = chosen(Some("10.0.0.1:1"), None).unwrap();
+        assert_eq!(broker, Source::Broker("10.0.0.1:1".parse().unwrap()));
+        assert_eq!(chosen(None, Some("s3://b/p")).unwrap(), Source::Store("s3://b/p".to_owned()));
+    }
+
+    #[test]
+    fn two_logs_at_once_and_addresses_that_are_none_are_wrong_usage() {
+        assert!(matches!(chosen(Some("10.0.0.1:1"), Some("s3://b/p")), Err(Failure::Usage(_))));
+        let refused = chosen(Some("10.0.0.1"), None).unwrap_err();
+        assert!(matches!(&refused, Failure::Usage(text) if text.starts_with("--broker: '10.0.0.1'")), "{refused}");
     }
 }

@@ -104,7 +104,7 @@ fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions, yes: bool) -> Resu
         return Err(Failure::Failed("nothing was changed".to_owned()));
     }
     let accepted = wal::accept_loss(fs, options).map_err(Failure::of)?;
-    eprintln!("{} damaged ranges were given up; start the broker again", accepted.len());
+    eprintln!("damaged ranges given up: {}; start the broker again", accepted.len());
     Ok(())
 }
 

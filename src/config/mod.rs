@@ -130,6 +130,18 @@ pub enum ConfigError {
         /// What is wrong, with line and column where there are.
         reason: String,
     },
+    /// A batch that could not be read back within the memory.
+    #[error(
+        "max.message.bytes={bytes}: with memory.bytes={memory} it can be {most} at most; raise memory.bytes, or lower it"
+    )]
+    BatchSize {
+        /// What was asked for.
+        bytes: String,
+        /// Bytes of memory.
+        memory: u64,
+        /// What is possible.
+        most: u64,
+    },
     /// The listeners do not fit together, or are open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -211,7 +223,20 @@ impl Config {
         if !config.insecure {
             listen::require_loopback(&config.listeners, &config.http)?;
         }
+        config.check_batch_size()?;
         Ok(config)
+    }
+
+    /// The largest batch has to fit the memory from which it is read back.
+    fn check_batch_size(&self) -> Result<(), ConfigError> {
+        const NAME: &str = "max.message.bytes";
+        let most = Limits::new(self.memory_bytes).message_max_bytes_ceiling();
+        match self.topic_defaults.get(NAME) {
+            Some(value) if value.parse::<u64>().is_ok_and(|bytes| bytes > most) => {
+                Err(ConfigError::BatchSize { bytes: value.clone(), memory: self.memory_bytes, most })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The bucket's URL: `store`, or the folder `bucket` of the data directory.

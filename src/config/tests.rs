@@ -120,3 +120,10 @@ fn addresses_beyond_loopback_need_insecure() {
     assert!(refusal(&sets(&["http=10.0.0.1:9092"])).contains("--insecure"));
     assert!(Config::gather(&sets(&["listen=10.0.0.1:9092", "insecure=true"])).is_ok());
 }
+
+#[test]
+fn a_batch_that_memory_cannot_hold_is_refused() {
+    let large = "max.message.bytes=16MiB";
+    assert!(refusal(&sets(&[large, "memory.bytes=256MiB"])).contains("it can be 8388608 at most"));
+    assert!(Config::gather(&sets(&[large, "memory.bytes=1GiB"])).is_ok());
+}

@@ -150,6 +150,13 @@ async fn segments(
 ) -> Result<Json<Vec<PartitionLayout>>, Refusal> {
     let log = front.log()?;
     let layouts = log.layout(scope.topic.as_deref(), scope.partition).await?;
+    if let (Some(partition), true) = (scope.partition, layouts.is_empty()) {
+        let text = match scope.topic {
+            Some(topic) => format!("topic '{topic}' has no partition {partition}"),
+            None => format!("no topic has a partition {partition}"),
+        };
+        return Err(Refusal::new(StatusCode::NOT_FOUND, text));
+    }
     answer(&log, layouts).await
 }
 
