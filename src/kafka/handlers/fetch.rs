@@ -26,6 +26,8 @@ use session::{Begun, TopicKey, Wanted};
 const TOPIC_IDS_FROM: i16 = 13;
 /// An answer takes at most this share of the memory for answers, so that several fit.
 const SHARE: u64 = 8;
+/// What an answer takes when there is not enough for what it wants.
+const BUSY_BYTES: usize = 1 << 20;
 /// How long an answer without any records waits for the cold tier, if the consumer does not want to wait longer.
 const COLD_WAIT: Duration = Duration::from_secs(10);
 
@@ -166,8 +168,7 @@ impl Fetch {
             return all;
         }
         let wanted: usize = self.places.iter().flatten().map(|place| place.max_bytes).fold(0, usize::saturating_add);
-        let most = wanted.min(self.max_bytes);
-        let permit = self.endpoint.shared.responses.acquire(most as u64).await;
+        let (permit, most) = self.endpoint.share(wanted.min(self.max_bytes)).await;
         let mut slow = FuturesUnordered::new();
         let mut room = most;
         let count = self.places.len();
@@ -290,6 +291,19 @@ impl ReadAll {
 }
 
 impl Endpoint {
+    /// A share of the response memory and how many bytes it is for: `most` where they are free, else less, so that many
+    /// readers get a little each instead of waiting for a few.
+    async fn share(&self, most: usize) -> (BytePermit, usize) {
+        let responses = &self.shared.responses;
+        match responses.try_acquire(most as u64) {
+            Some(permit) => (permit, most),
+            None => {
+                let less = most.min(BUSY_BYTES);
+                (responses.acquire(less as u64).await, less)
+            }
+        }
+    }
+
     /// Gives back what of a share of the response memory was not needed, if that can be done without waiting.
     fn trim(&self, permit: BytePermit, used: usize) -> Option<BytePermit> {
         match used as u64 {

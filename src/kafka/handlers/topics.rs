@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::StreamExt;
+
 use super::{Call, Endpoint};
 use crate::base::Uuid;
 use crate::kafka::errors::ErrorCode;
@@ -14,6 +16,9 @@ use crate::kafka::messages::create_topics::{
 };
 use crate::kafka::messages::delete_topics::{DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse};
 use crate::log::{NewTopic, TopicError};
+
+/// Topics that one request may have created at once: each takes several writes to the bucket.
+const AT_ONCE: usize = 8;
 
 /// A refusal with its reason in words.
 struct Refusal {
@@ -35,21 +40,21 @@ impl Endpoint {
 /// Creates topics.
 pub async fn create(endpoint: Arc<Endpoint>, call: Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
+    let create = async |topic: CreatableTopic| {
         let name = topic.name.clone();
         let result = if twice.contains(&name) {
             Err(endpoint.refusal(ErrorCode::InvalidRequest, format!("topic '{name}' is named twice in the request")))
         } else {
             create_one(&endpoint, call, topic, request.validate_only).await
         };
-        topics.push(result.unwrap_or_else(|refusal| CreatableTopicResult {
+        result.unwrap_or_else(|refusal| CreatableTopicResult {
             name,
             error_code: refusal.code,
             error_message: Some(refusal.message),
             ..CreatableTopicResult::default()
-        }));
-    }
+        })
+    };
+    let topics = futures::stream::iter(request.topics).map(create).buffered(AT_ONCE).collect().await;
     CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 

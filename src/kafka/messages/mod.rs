@@ -167,6 +167,8 @@ impl RequestHeader {
 }
 
 /// Reads a request of a known API and version (see [`RequestHeader::peek`]). `frame`: without the length before it.
+/// Bytes behind the message are ignored, as Kafka does: librdkafka leaves one behind Metadata 11 and later, the flag that
+/// version 10 was the last to have.
 pub fn decode_request<R: Request>(frame: Bytes) -> Result<R, DecodeError> {
     let mut reader = Reader::new(frame, 0, false);
     reader.enter("the request header");
@@ -177,9 +179,7 @@ pub fn decode_request<R: Request>(frame: Bytes) -> Result<R, DecodeError> {
         reader.tags(|_, _| Ok(false))?;
     }
     reader.set_version(header.api_version, flexible);
-    let request = R::read(&mut reader)?;
-    reader.finish()?;
-    Ok(request)
+    R::read(&mut reader)
 }
 
 /// Writes a request, with its length before it.
@@ -219,7 +219,7 @@ pub fn encode_response<R: Request>(
     writer.finish_with_length()
 }
 
-/// Reads a response: its correlation id and body. `frame`: without the length before it.
+/// Reads a response: its correlation id and body. `frame`: without the length before it. Bytes behind it are ignored.
 pub fn decode_response<R: Request>(version: i16, frame: Bytes) -> Result<(i32, R::Response), DecodeError> {
     let flexible = R::API.is_flexible(version);
     let mut reader = Reader::new(frame, version, flexible);
@@ -228,7 +228,5 @@ pub fn decode_response<R: Request>(version: i16, frame: Bytes) -> Result<(i32, R
     if R::API.response_header_is_flexible(version) {
         reader.tags(|_, _| Ok(false))?;
     }
-    let response = R::Response::read(&mut reader)?;
-    reader.finish()?;
-    Ok((correlation_id, response))
+    Ok((correlation_id, R::Response::read(&mut reader)?))
 }

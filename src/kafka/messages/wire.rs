@@ -47,7 +47,7 @@ pub enum Problem {
     /// The elements of its arrays would take many times the memory of the frame.
     #[error("too many array elements")]
     TooManyElements,
-    /// Bytes that belong to nothing: after the message, or within a tagged field.
+    /// Bytes that belong to nothing, in a tagged field.
     #[error("bytes left over")]
     LeftOver,
     /// Tagged fields not in rising order.

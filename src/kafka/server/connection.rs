@@ -211,9 +211,13 @@ impl<S: Service> Connection<S> {
         }
     }
 
+    fn wants_requests(&self) -> bool {
+        self.ending.is_none() && !self.alone && self.slots.len() < Limits::PIPELINE_MAX
+    }
+
     /// Starts requests while they come and there is a place for them.
     fn poll_intake(&mut self, cx: &mut Context<'_>, turn: &mut Turn) {
-        while self.ending.is_none() && !self.alone && self.slots.len() < Limits::PIPELINE_MAX {
+        while self.wants_requests() {
             if turn.requests == 0 || turn.bytes == 0 {
                 return cx.waker().wake_by_ref();
             }
@@ -279,7 +283,8 @@ impl<S: Service> Connection<S> {
             0 => PATIENCE_TICKS,
             _ => PATIENCE_WHILE_OTHERS_WAIT_TICKS,
         };
-        if self.reading.tick(self.intake.received(), self.intake.is_midway()) > patience(&self.terms.requests) {
+        let owes = self.wants_requests() && self.intake.is_midway();
+        if self.reading.tick(self.intake.received(), owes) > patience(&self.terms.requests) {
             return Err(End::Stuck("sent the rest of its request"));
         }
         if self.writing.tick(self.outlet.sent(), self.outlet.waiting() > 0) > patience(&self.terms.responses) {

@@ -84,12 +84,20 @@ fn unknown_tagged_fields_are_skipped_and_known_ones_must_fit() {
     assert_eq!(request("02 05 01 ff 09 00"), Ok("a".to_owned()));
     assert_eq!(request("02 05 00 05 00").unwrap_err().problem, Problem::TagOrder);
     assert_eq!(request("01 05 02 ff").unwrap_err().problem, Problem::Truncated);
-    assert_eq!(request("00 00").unwrap_err().problem, Problem::LeftOver);
+    assert_eq!(request("00 ff"), Ok("a".to_owned()), "bytes behind a message are ignored");
 
     // ApiVersions' answer, whose first tagged field is a list: one byte more than the list takes.
     let answer = hex(&["00000007 0000 01 00000000 01 00 02 01 00"]);
     let error = decode_response::<api_versions::ApiVersionsRequest>(3, answer).unwrap_err();
     assert_eq!(error.problem, Problem::LeftOver);
+}
+
+#[test]
+fn the_byte_that_librdkafka_leaves_behind_metadata_harms_nothing() {
+    // All topics; create them; two flags where version 13 has one; no tagged fields.
+    let frame = hex(&[&header("0003", "000d"), "00 00 01 00 00 00"]);
+    let request: metadata::MetadataRequest = decode_request(frame).unwrap();
+    assert_eq!((request.topics, request.allow_auto_topic_creation), (None, true));
 }
 
 #[test]
