@@ -91,11 +91,11 @@ impl Collector {
     /// done. Only a lost ownership ends the round: then nothing more may be deleted.
     pub async fn run(&mut self) -> Result<Collected, CommitError> {
         let clock = self.bucket.clock().clone();
-        let mut done = Collected::default();
-        done.paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
+        let paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
             Some(jumped) => Some(jumped),
             None => self.clocks_differ().await?,
         };
+        let done = Collected { paused, ..Collected::default() };
         if let Some(why) = &done.paused {
             tracing::warn!(%why, "collection pauses");
             return Ok(done);

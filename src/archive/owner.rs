@@ -7,6 +7,7 @@
 //! Whether a claim may be made is decided by [`decide`], which is pure.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ use crate::store::envelope::{Schema, Unknown};
 use super::{Bucket, layout};
 
 const OWNER: Schema = Schema { kind: "owner", format: 1, features: &[] };
+
+/// After a sleep this long a look makes sure that its own claim is still there: versions are kept for days, so after a
+/// shorter one the next claim is.
+const SLEPT_MS: u64 = 60 * 60 * 1000;
 
 /// A version of the owner chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,6 +213,8 @@ struct Owned {
     claim: OwnerVersion,
     plan: WalPlan,
     previous: Option<OwnerVersion>,
+    /// Wall time of the last look that showed us as the owner, ms since 1970.
+    looked_ms: AtomicI64,
 }
 
 /// The owner chain as it was read.
@@ -250,9 +257,15 @@ pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerErr
         };
         match chain.commit(remembered, epoch, &version).await.map_err(ArchiveError::from)? {
             Outcome::Committed(head) => {
-                let (bucket, plan) = (bucket.clone(), decided.plan);
-                let previous = newest.map(|newest| newest.version);
-                return Ok(Ownership(Arc::new(Owned { bucket, chain, head, claim: version, plan, previous })));
+                return Ok(Ownership(Arc::new(Owned {
+                    bucket: bucket.clone(),
+                    chain,
+                    head,
+                    looked_ms: AtomicI64::new(version.at_ms),
+                    claim: version,
+                    plan: decided.plan,
+                    previous: newest.map(|newest| newest.version),
+                })));
             }
             // Somebody claimed at the same moment: whether we still may is decided on what they wrote.
             Outcome::Lost(_) | Outcome::Fenced { .. } => newest = read(bucket).await?,
@@ -419,8 +432,17 @@ impl Ownership {
 
     /// Looks at the next number: at least every 10 s. An error means that the store did not answer.
     pub async fn look(&self) -> Result<Look, ArchiveError> {
-        let Owned { bucket, chain, head, .. } = &*self.0;
-        let Some(next) = chain.get(head.number + 1).await? else { return Ok(Look::Ours) };
+        let Owned { bucket, chain, head, looked_ms, .. } = &*self.0;
+        let now_ms = bucket.clock().now_ms();
+        let slept = now_ms.abs_diff(looked_ms.load(Ordering::SeqCst)) > SLEPT_MS;
+        let mut next = chain.get(head.number + 1).await?;
+        if next.is_none() && slept && chain.get(head.number).await?.is_none_or(|found| found.nonce != head.nonce) {
+            next = chain.head(None).await?; // the next number may have been collected, but ours before it
+        }
+        let Some(next) = next else {
+            looked_ms.store(now_ms, Ordering::SeqCst);
+            return Ok(Look::Ours);
+        };
         let by = Box::new(parse(bucket, chain, &next)?);
         Ok(Look::Foreign { epoch: next.epoch, by })
     }

@@ -48,9 +48,8 @@ pub struct Archive {
 impl Survey {
     /// Reads owner, topics, manifests and state.
     pub async fn load(bucket: &Bucket) -> Result<Self, ArchiveError> {
-        let owner = owner::read(bucket).await?;
-        let state = state::read(bucket).await?;
-        let topics = topics::read_heads(bucket).await?;
+        let (owner, state, topics) =
+            tokio::try_join!(owner::read(bucket), state::read(bucket), topics::read_heads(bucket))?;
         if let (None, Some(name)) = (&state, topics.keys().next()) {
             let path = bucket.store().url_of(layout::STATE);
             return Err(ArchiveError::Missing {

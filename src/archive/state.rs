@@ -126,11 +126,6 @@ struct Writer {
     undecided: bool,
 }
 
-/// Whether a version is worth its requests: at most one a minute, unless it frees a WAL file.
-pub fn is_due(now_ms: i64, head: &State, frees_file: bool) -> bool {
-    frees_file || now_ms.saturating_sub(head.written_ms) >= 60_000
-}
-
 pub(super) fn chain(bucket: &Bucket) -> Chain {
     Chain::new(bucket.store().clone(), STATE, layout::STATE)
 }

@@ -119,14 +119,14 @@ pub async fn sealed(store: &Store, partition: &PartitionArchive, first: i64, nex
 }
 
 /// A bucket in memory, its clock, an owner and a topic `t` of one partition.
-pub struct Owned {
+pub struct OwnedBucket {
     pub store: Store,
     pub clock: Clock,
     pub archive: Archive,
     pub partition: PartitionArchive,
 }
 
-impl Owned {
+impl OwnedBucket {
     pub async fn new() -> Self {
         let clock = Clock::manual(Clock::real().now_ms()); // the objects in memory have times of the machine's clock
         let store = store(Arc::new(object_store::memory::InMemory::new()), &clock, 1);

@@ -140,6 +140,9 @@ struct Attempt {
     made: Vec<PartitionArchive>,
 }
 
+/// What makes the next version of a name out of the newest one; none: there is nothing to say.
+type Step<'a> = dyn Fn(Option<&TopicVersion>) -> Result<Option<TopicVersion>, TopicError> + Sync + 'a;
+
 /// The live topic of a version.
 fn live(version: &TopicVersion) -> Option<Topic> {
     Some(Topic {
@@ -450,7 +453,7 @@ impl Topics {
     async fn commit(
         &self,
         name: &str,
-        change: &(dyn Fn(Option<&TopicVersion>) -> Result<Option<TopicVersion>, TopicError> + Sync),
+        change: &Step<'_>,
         made: &[PartitionArchive],
     ) -> Result<TopicVersion, TopicError> {
         let epoch = self.0.ownership.epoch();

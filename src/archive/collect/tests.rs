@@ -9,7 +9,7 @@ use crate::base::Clock;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn collector(owned: &Owned) -> Collector {
+fn collector(owned: &OwnedBucket) -> Collector {
     Collector::new(&owned.archive, CollectOptions::default())
 }
 
@@ -20,7 +20,7 @@ async fn round(collector: &mut Collector) -> Collected {
 }
 
 /// Objects of the partition that are not versions.
-async fn objects(owned: &Owned) -> Vec<String> {
+async fn objects(owned: &OwnedBucket) -> Vec<String> {
     let root = layout::topic_root("t", owned.partition.topic_id());
     let paths = owned.paths(&root).await;
     paths.into_iter().filter(|path| !matches!(Named::of(path), Named::Version(_))).collect()
@@ -28,7 +28,7 @@ async fn objects(owned: &Owned) -> Vec<String> {
 
 #[tokio::test]
 async fn a_removed_segment_waits_and_then_goes() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     let mut collector = collector(&owned);
     for at in 0..3 {
         sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
@@ -45,7 +45,7 @@ async fn a_removed_segment_waits_and_then_goes() {
 
 #[tokio::test]
 async fn whole_trees_go_and_only_they() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     let mut collector = collector(&owned);
     let many = i64::try_from(PAGE_ITEMS * PAGE_ITEMS * 3).unwrap();
     for at in 0..many {
@@ -65,7 +65,7 @@ async fn whole_trees_go_and_only_they() {
 
 #[tokio::test]
 async fn a_deletion_of_a_tree_that_was_cut_off_goes_on() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     for at in 0..20 {
         sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
     }
@@ -84,7 +84,7 @@ async fn a_deletion_of_a_tree_that_was_cut_off_goes_on() {
 
 #[tokio::test]
 async fn orphans_go_but_nothing_that_is_live_under_way_foreign_or_of_a_later_owner() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     let live = sealed(&owned.store, &owned.partition, 0, 10).await;
     let root = layout::topic_root("t", owned.partition.topic_id());
     let put = async |name: &str| {
@@ -118,7 +118,7 @@ async fn orphans_go_but_nothing_that_is_live_under_way_foreign_or_of_a_later_own
 
 #[tokio::test]
 async fn pages_and_producers_that_are_live_are_no_orphans() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     for at in 0..40 {
         sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
     }
@@ -145,7 +145,7 @@ async fn pages_and_producers_that_are_live_are_no_orphans() {
 
 #[tokio::test]
 async fn a_dead_topic_goes_at_once_and_is_forgotten_when_it_stayed_gone() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     sealed(&owned.store, &owned.partition, 0, 10).await;
     let root = layout::topic_root("t", owned.partition.topic_id());
     owned.archive.topics.delete("t").await.unwrap();
@@ -171,7 +171,7 @@ async fn a_dead_topic_goes_at_once_and_is_forgotten_when_it_stayed_gone() {
 
 #[tokio::test]
 async fn a_creation_that_was_cut_off_goes_and_a_live_topic_does_not() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     let path = format!("{}/manifest/partition=0/00000000000000000001.json", layout::topic_root("u", Uuid([7; 16])));
     owned.store.create(&path, Bytes::from_static(b"x")).await.unwrap();
     let path = format!("{}/manifest/partition=0/00000000000000000001.json", layout::topic_root("t", Uuid([7; 16])));
@@ -186,7 +186,7 @@ async fn a_creation_that_was_cut_off_goes_and_a_live_topic_does_not() {
 
 #[tokio::test]
 async fn old_versions_go_and_the_newest_stay() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     for at in 0..40 {
         owned.partition.commit(Change::LogStart { to: at }).await.unwrap();
     }
@@ -201,7 +201,7 @@ async fn old_versions_go_and_the_newest_stay() {
 
 #[tokio::test]
 async fn pages_of_the_state_that_no_version_names_go() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     let fill = |from: state::WalPosition, items: &mut state::Items| {
         *items = (0..300).map(|n| (format!("group/{n}"), format!("{from:?}").into())).collect();
     };
@@ -221,7 +221,7 @@ async fn pages_of_the_state_that_no_version_names_go() {
 
 #[tokio::test]
 async fn a_fenced_owner_stops_collecting() {
-    let owned = Owned::new().await;
+    let owned = OwnedBucket::new().await;
     sealed(&owned.store, &owned.partition, 0, 10).await;
     owned.partition.commit(Change::LogStart { to: 10 }).await.unwrap();
     owned.clock.advance(25 * HOUR);

@@ -10,8 +10,8 @@ use crate::archive::testing::*;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A bucket with a deep tree, things removed and a dead topic.
-async fn lived() -> (Owned, Vec<String>) {
-    let owned = Owned::new().await;
+async fn lived() -> (OwnedBucket, Vec<String>) {
+    let owned = OwnedBucket::new().await;
     let mut paths = Vec::new();
     for at in 0..40 {
         paths.push(sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await);
@@ -23,7 +23,7 @@ async fn lived() -> (Owned, Vec<String>) {
 }
 
 /// Checks with nothing in the caches.
-async fn check(owned: &Owned) -> (Checked, Vec<Finding>) {
+async fn check(owned: &OwnedBucket) -> (Checked, Vec<Finding>) {
     let bucket = Bucket::open(owned.store.clone(), OpenMode::Read, &Default::default()).await.unwrap();
     let mut findings = Vec::new();
     let checked = fsck(&bucket, &mut |finding| findings.push(finding)).await.unwrap();
@@ -31,7 +31,7 @@ async fn check(owned: &Owned) -> (Checked, Vec<Finding>) {
     (checked, findings)
 }
 
-async fn only(owned: &Owned) -> Finding {
+async fn only(owned: &OwnedBucket) -> Finding {
     let (_, mut findings) = check(owned).await;
     assert_eq!(findings.len(), 1, "{findings:?}");
     findings.remove(0)

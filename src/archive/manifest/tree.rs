@@ -24,9 +24,9 @@ use crate::store::envelope::{self, Features, Schema};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     /// A page of the tree.
-    Page(PageRef),
+    Page(Box<PageRef>),
     /// A page of old epochs.
-    Epochs(EpochPageRef),
+    Epochs(Box<EpochPageRef>),
     /// The producers of the head.
     Producers,
 }
@@ -45,12 +45,12 @@ pub struct Loaded {
 impl Loaded {
     /// The page, or the need for it.
     pub fn page(&self, page: &PageRef) -> Result<Arc<Page>, Need> {
-        self.pages.get(&page.object.name).cloned().ok_or_else(|| Need::Page(page.clone()))
+        self.pages.get(&page.object.name).cloned().ok_or_else(|| Need::Page(Box::new(page.clone())))
     }
 
     /// The page of epochs, or the need for it.
     pub fn epoch_page(&self, page: &EpochPageRef) -> Result<Arc<EpochPage>, Need> {
-        self.epochs.get(&page.object.name).cloned().ok_or_else(|| Need::Epochs(page.clone()))
+        self.epochs.get(&page.object.name).cloned().ok_or_else(|| Need::Epochs(Box::new(page.clone())))
     }
 }
 

@@ -91,3 +91,17 @@ async fn a_wal_of_another_broker_number_is_another_disk() {
     let refused = super::claim(&survey, &other).await.unwrap_err();
     assert!(matches!(refused, OwnerError::Owned { .. }), "{refused}");
 }
+
+#[tokio::test]
+async fn an_owner_that_slept_until_its_claim_was_collected_notices() {
+    let owned = OwnedBucket::new().await;
+    for wal in 2..30 {
+        start(&owned.store, empty_disk(wal), true).await;
+    }
+    let path = |number| chain(&owned.archive.bucket).path_of(number);
+    owned.store.delete(&path(1)).await.unwrap();
+    owned.store.delete(&path(2)).await.unwrap();
+    owned.clock.advance(std::time::Duration::from_secs(30 * 24 * 3600));
+    let look = owned.archive.ownership.look().await.unwrap();
+    assert!(matches!(look, Look::Foreign { epoch: 29, .. }), "{look:?}");
+}
