@@ -55,6 +55,8 @@ pub struct Config {
     pub num_partitions: i32,
     /// Filter of the log.
     pub log_level: String,
+    /// Variables that begin with `ESKER_` and stand for nothing: named in a warning.
+    pub strange_variables: Vec<String>,
     /// Shape of the log.
     pub log_format: LogFormat,
     /// Defaults of topic settings, by name.
@@ -192,6 +194,7 @@ impl Default for Config {
             auto_create_topics: true,
             num_partitions: 1,
             log_level: "info".to_owned(),
+            strange_variables: Vec::new(),
             log_format: LogFormat::Text,
             topic_defaults: BTreeMap::new(),
         }
@@ -208,8 +211,10 @@ impl Config {
             }
         }
         for (name, value) in &sources.variables {
-            if let Some(key) = key_of_variable(name)? {
-                config.set(Place::Variable(name.clone()), &key, value)?;
+            match key_of_variable(name)? {
+                Ours::Setting(key) => config.set(Place::Variable(name.clone()), &key, value)?,
+                Ours::Perhaps => config.strange_variables.push(name.clone()),
+                Ours::No => {}
             }
         }
         for (name, value) in &sources.flags {
@@ -278,18 +283,31 @@ fn names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.name).chain(settings::names())
 }
 
-/// The setting that a variable stands for; none if it is not ours. Kubernetes puts `ESKER_SERVICE_HOST`, `ESKER_PORT`
-/// and their like into every container beside a service that is named `esker`: those are not ours either.
-fn key_of_variable(name: &str) -> Result<Option<String>, ConfigError> {
+/// Whose a variable is.
+enum Ours {
+    /// It stands for this setting.
+    Setting(String),
+    /// It begins like ours, and nothing of ours is spelled like it: an image's `ESKER_VERSION`, a script's `ESKER_BIN`.
+    Perhaps,
+    /// Somebody else's.
+    No,
+}
+
+/// What a variable stands for. One that is a likely slip of the fingers is refused. Kubernetes puts `ESKER_SERVICE_HOST`,
+/// `ESKER_PORT` and their like into every container beside a service that is named `esker`: those are not ours.
+fn key_of_variable(name: &str) -> Result<Ours, ConfigError> {
     let kubernetes = ["ESKER_SERVICE_", "ESKER_PORT_"].iter().any(|prefix| name.starts_with(prefix));
     if !name.starts_with("ESKER_") || kubernetes || name == "ESKER_PORT" || OTHERS.contains(&name) {
-        return Ok(None);
+        return Ok(Ours::No);
     }
     if let Some(key) = names().find(|key| variable(key) == name) {
-        return Ok(Some(key.to_owned()));
+        return Ok(Ours::Setting(key.to_owned()));
     }
     let known: Vec<String> = names().map(variable).collect();
     let hint = nearest::hint(name, known.iter().map(String::as_str));
+    if hint.is_empty() {
+        return Ok(Ours::Perhaps);
+    }
     Err(ConfigError::Unknown { place: Place::Variable(name.to_owned()), name: name.to_owned(), hint })
 }
 

@@ -72,6 +72,9 @@ pub enum ServerError {
 /// Serves until a signal or a failure.
 pub fn run(config: &Config, decisions: Decisions) -> Result<(), ServerError> {
     logging::begin(&config.log_level, config.log_format);
+    for name in &config.strange_variables {
+        tracing::warn!("the variable {name} stands for no setting of Esker and is ignored");
+    }
     let runtimes = Runtimes::start().map_err(ServerError::Process)?;
     let ended = runtimes.block_on(serve(config, decisions, runtimes.tasks()));
     // Everything durable is durable by now. Waiting for threads that hang in the kernel would only keep the process alive.
