@@ -108,11 +108,14 @@ struct Wait {
 
 impl Wait {
     async fn until<T, F: Future<Output = Result<T, OpenError>>>(&self, once: impl Fn() -> F) -> Result<T, OpenError> {
-        let mut pause = PAUSE.0;
+        let (mut pause, mut said) = (PAUSE.0, false);
         loop {
             match once().await {
                 Err(OpenError::Unavailable(why)) => {
-                    tracing::warn!(%why, "waiting for the object store");
+                    if !said {
+                        tracing::warn!(%why, "waiting for the object store");
+                    }
+                    said = true;
                     self.tell(Some(why));
                 }
                 done => {

@@ -99,11 +99,14 @@ impl Partition {
         from_wal: Beginning,
     ) -> Self {
         let manifest = archive.head();
-        let Beginning { hot, producers, epochs, log_start, damaged, uncertain_end } = from_wal;
+        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end } = from_wal;
         let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
         let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
         let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
         let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end };
+        if uncertain_end {
+            producers.lost_until(end);
+        }
         let state = State {
             log_start,
             high_watermark: end,
@@ -205,7 +208,9 @@ impl Partition {
         let settings = self.settings();
         let now_ms = self.0.core.env.clock.now_ms();
         let batch = one_batch(records)?;
-        let checked = crate::record::check(&batch, &limits(&settings, now_ms))?;
+        let checked = crate::record::check(&batch, &limits(&settings, now_ms)).inspect_err(|_| {
+            self.0.core.metrics.rejected.inc();
+        })?;
         if checked.header.is_transactional() || checked.header.is_control() {
             return Err(AppendError::Transactional);
         }

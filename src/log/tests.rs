@@ -1,6 +1,5 @@
 //! The log as a whole, on a real folder: both tiers, restarts, lost disks.
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;

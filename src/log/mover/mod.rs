@@ -250,8 +250,8 @@ impl Mover {
     /// Seals everything of these partitions that is decided now, side by side, and moves R.
     pub async fn seal_now(self: &Arc<Self>, partitions: &[Partition]) -> Result<(), SealError> {
         let mut running = tokio::task::JoinSet::new();
-        for partition in partitions.iter().cloned() {
-            let (mover, jobs) = (self.clone(), self.jobs.clone());
+        for partition in partitions {
+            let (mover, jobs, partition) = (self.clone(), self.jobs.clone(), partition.clone());
             let work = async move {
                 let _job = jobs.acquire_owned().await.map_err(|e| SealError::Thread(e.to_string()))?;
                 let until = partition.ends().last_stable;
