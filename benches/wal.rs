@@ -1,6 +1,6 @@
 //! The WAL alone: appends per sync on a slow disk, then bytes, frames and recovery on the real one.
 //!
-//! `cargo bench --bench wal [-- DIR]`; DIR (default: Cargo's directory for such files) takes up to 4 GiB.
+//! `cargo bench --bench wal [-- DIR]`; DIR (default: Cargo's directory for such files) takes 1 GiB.
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -57,7 +57,7 @@ impl Producer {
 }
 
 fn open(fs: Arc<dyn FileSystem>, dir: &Path) -> Wal {
-    let options = WalOptions { dir: dir.to_owned(), budget_bytes: Some(8 << 30), ..WalOptions::default() };
+    let options = WalOptions { dir: dir.to_owned(), budget_bytes: Some(1 << 30), ..WalOptions::default() };
     let recovered = recover(fs.clone(), &options, &mut |_| {}).expect("the directory is sound");
     let (clock, random, metrics) = (Clock::real(), Random::os(), Metrics::new());
     let on_fatal = Arc::new(|error| panic!("{error}"));

@@ -60,7 +60,8 @@ impl Shared {
             table.closing = true;
             self.files.changed.notify_all();
         }
-        if self.queue.fail(error) {
+        // A stop for which there is no room left loses nothing that was acknowledged: whoever closes is told.
+        if self.queue.fail(error) && !error.is_retriable() {
             (self.on_fatal)(error.clone());
         }
     }

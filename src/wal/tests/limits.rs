@@ -47,21 +47,18 @@ fn at_the_reserve_appends_are_refused_but_urgent_ones_go_on_and_release_makes_ro
 #[test]
 fn a_full_disk_refuses_for_a_while_and_is_not_fatal() {
     let fs = FaultyFs::new();
-    fs.set_capacity(Some(6 * FILE + FILE / 2));
-    let options = WalOptions { budget_bytes: Some(6 * FILE), ..options() };
-    let world = World::open(&fs, &options).unwrap();
+    let world = World::open(&fs, &WalOptions { budget_bytes: Some(64 * FILE), ..options() }).unwrap();
+    world.spare_is_ready();
     fs.set_capacity(Some(3 * FILE));
-    let (taken, error) = fill(&world, false);
-    assert!(matches!(error, WalError::DiskFull(_)) || matches!(error, WalError::NoSpace { .. }), "{error}");
-    let mut refused = world.append(0, 99_000, 8000);
-    for _ in 0..1000 {
-        if matches!(refused, Err(WalError::DiskFull(_))) {
-            break;
+    let mut taken = 0;
+    let error = loop {
+        match world.append(0, taken, 8000) {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
         }
-        std::thread::sleep(Duration::from_millis(2));
-        refused = world.append(0, 99_000, 8000);
-    }
-    let error = refused.unwrap_err();
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(matches!(error, WalError::DiskFull(_)), "{error}");
     assert!(error.is_retriable() && error.to_string().contains("/wal"), "{error}");
     assert!(world.wal.space().disk_full);
     fs.set_capacity(None);

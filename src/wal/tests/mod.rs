@@ -72,6 +72,36 @@ impl Acks {
     }
 }
 
+/// Holds up the WAL's thread until it is opened, so that what is appended meanwhile is one group.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<GateState>, Condvar)>);
+
+#[derive(Default)]
+struct GateState {
+    reached: bool,
+    open: bool,
+}
+
+impl Gate {
+    fn wait_until_reached(&self) {
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |gate| !gate.reached).unwrap());
+    }
+
+    fn open(&self) {
+        self.0.0.lock().unwrap().open = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Durable for Gate {
+    fn durable(&self, _done: &[Done]) {
+        let mut gate = self.0.0.lock().unwrap();
+        gate.reached = true;
+        self.0.1.notify_all();
+        drop(self.0.1.wait_while(gate, |gate| !gate.open).unwrap());
+    }
+}
+
 /// A WAL under test and all that it was given.
 struct World {
     wal: Wal,

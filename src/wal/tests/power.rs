@@ -1,5 +1,6 @@
 //! A power cut at every single operation: nothing acknowledged is lost, nothing is invented, and the WAL goes on.
 use super::*;
+use crate::wal::fs::{Fault, Op};
 
 const FRAMES: u64 = 36;
 
@@ -109,6 +110,23 @@ fn acked_records_survive_the_end_of_the_process_at_every_operation() {
         let cut = image(&killed.crash(&Random::seeded(nth)), &options()).unwrap().frames;
         assert_eq!(served, cut, "killed at operation {nth}, then a power cut");
     }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_is_on_the_disk_before_it_is_served() {
+    let fs = FaultyFs::new();
+    let world = World::open(&fs, &options()).unwrap();
+    assert!(world.put(0, 1, 5000));
+    world.spare_is_ready();
+    fs.fail(Op::Sync, 0, Fault::Eio);
+    assert!(!world.put(0, 2, 5000), "a failed sync acknowledges nothing");
+    let next = fs.after_kill();
+    let served = image(&next, &options()).unwrap();
+    assert_eq!(served.recovered.last_group, 2, "the page cache shows it");
+    drop(served);
+    drop(World::open(&next, &options()).unwrap());
+    let cut = image(&next.crash(&Random::seeded(1)), &options()).unwrap();
+    assert!(cut.recovered.last_group >= 2 && cut.frames.contains_key(&2), "so a power cut must not take it back");
 }
 
 #[test]

@@ -42,17 +42,20 @@ fn a_head_is_written_in_front_of_the_body() {
 #[test]
 fn frames_of_a_partition_lie_side_by_side_and_join_to_one_piece() {
     let fs = FaultyFs::new();
-    fs.set_sync_delay(Duration::from_millis(20));
     let options = WalOptions { tail_bytes: 1 << 20, group_max_bytes: 32 << 10, ..options() };
     let world = World::open(&fs, &options).unwrap();
+    let gate = Gate::default();
+    world.wal.append(Append { sink: Arc::new(gate.clone()), ..world.frame(0, 99, 1, false) }).unwrap();
+    gate.wait_until_reached();
     for token in 0..40 {
         world.append((token % 2) as i32, token, 100).unwrap();
     }
+    gate.open();
     assert!(world.acks.wait(40, || false));
     let mut acks = world.acks.all();
-    let last = acks[39].position.group;
-    acks.retain(|d| d.meta.partition == 1 && d.position.group == last);
-    assert!(acks.len() > 10, "most were gathered in one group: {}", acks.len());
+    acks.retain(|d| d.meta.partition == 1 && d.position.group > 1);
+    assert_eq!(acks.len(), 20);
+    assert!(acks.iter().all(|d| d.position.group == acks[0].position.group), "one group took all that waited");
     let positions: Vec<_> = acks.iter().map(|d| d.position).collect();
     let expected: Vec<u8> = acks.iter().flat_map(|d| body(d.token, 100)).collect();
     assert_eq!(world.wal.read_memory(&positions, true).unwrap(), vec![Bytes::from(expected.clone())]);
