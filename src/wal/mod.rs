@@ -1,8 +1,31 @@
 //! Row 3, the WAL: one write-ahead log per broker, all partitions interleaved, cut into files. It knows frames, not topics.
 //!
 //! The life of a WAL: [`recover`] reads a directory and hands out every frame; [`Wal::start`] makes the end safe and begins
-//! to write; [`Wal::append`] queues a frame, and a thread of its own gathers what waits into a *group*, writes it, syncs it,
-//! and tells each frame's [`Durable`].
+//! to write; [`Wal::append`] queues a frame; a thread of its own gathers what waits into a *group*, writes it, syncs it, and
+//! tells each frame's [`Durable`].
+//! ```text
+//! append -> queue -> writer: group -> write, sync -> tail (memory) -> Durable::durable
+//!                      |  next file                       |
+//!                    files: spare, recycle, budget     reader <- Wal::read
+//! ```
+//! # On disk
+//! `header` and `group` draw the layouts, `names` the directory. A file is a header block and groups; a group is a head, a
+//! directory with one entry per frame, and the payloads. All begin at blocks of 4 KiB. Group numbers rise by one over all
+//! files and lives, and each group carries the checksum of the one before.
+//!
+//! # Rules
+//! - No byte of a group is written before the sync of the one before it returned. So whatever is found beyond a broken group
+//!   proves that it was whole once: damage. With nothing beyond, it was never acknowledged: a torn tail (`scan`).
+//! - An acknowledged group gets a successor within a second, so that this holds for the last one too.
+//! - The first error of a write or sync of a group is the end of the process. A disk without room for the *next file* is
+//!   not: appends are refused until there is some.
+//! - A synced block is never rewritten, but for the last group at every start: it may have been in the page cache only.
+//! - Files are filled with zeros once, then recycled: `fdatasync` then has no metadata to write.
+//! - Nothing that can be read is moved or overwritten while somebody reads it: files are marked first (`reader`).
+//!
+//! # Memory
+//! Each payload is copied once, into its group's buffer, which is written past the page cache and then serves the readers of
+//! the tail. `WalOptions::tail_bytes` bounds the buffers; when slow readers hold twice that, they get copies.
 mod accept;
 mod buffer;
 mod condense;
