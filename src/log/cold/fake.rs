@@ -28,12 +28,15 @@ pub(super) struct FakeBucket {
     pub(super) panic: Mutex<HashSet<Arc<str>>>,
     pub(super) opens: AtomicU64,
     pub(super) gets: AtomicU64,
-    pub(super) decodes: Arc<Mutex<BTreeMap<(Arc<str>, usize), u64>>>,
+    pub(super) decodes: Decodes,
     pub(super) in_flight: AtomicUsize,
     pub(super) in_flight_max: AtomicUsize,
     /// Stored bytes alive at this moment, and at most.
     pub(super) alive: Arc<Alive>,
 }
+
+/// How often each slice was decoded, by path and number.
+type Decodes = Arc<Mutex<BTreeMap<(Arc<str>, usize), u64>>>;
 
 #[derive(Default)]
 pub(super) struct Alive {
@@ -45,7 +48,7 @@ struct FakeSegment {
     path: Arc<str>,
     infos: Vec<SliceInfo>,
     records: Vec<Vec<Record>>,
-    decodes: Arc<Mutex<BTreeMap<(Arc<str>, usize), u64>>>,
+    decodes: Decodes,
     panics: bool,
     stored_per_payload: u64,
 }
@@ -160,7 +163,7 @@ impl OpenSegment for FakeSegment {
         assert!(self.infos[slices.clone()].iter().all(|info| info.block == block), "a run is of one block");
         let stored = |infos: &[SliceInfo]| infos.iter().map(|i| i.payload_bytes).sum::<u64>() * self.stored_per_payload;
         let start = stored(&self.infos[..slices.start]);
-        vec![start..start + stored(&self.infos[slices])]
+        std::iter::once(start..start + stored(&self.infos[slices])).collect()
     }
 
     fn encode(&self, slice: usize, _stored: &SliceBytes, bench: &mut Bench) -> Result<(), ColdError> {

@@ -186,8 +186,8 @@ impl Reading<'_> {
             self.reader.engine.open(segment).await?
         };
         let slices = open.slices();
-        for index in plan::slice_at(slices, self.read.next)..slices.len() {
-            if slices[index].first_offset >= self.want.until {
+        for (index, slice) in slices.iter().enumerate().skip(plan::slice_at(slices, self.read.next)) {
+            if slice.first_offset >= self.want.until {
                 self.skip_to(self.want.until);
                 return Ok(Left::Enough);
             }

@@ -50,8 +50,8 @@ impl ColdReader {
     ) -> Result<Option<TimeHit>, ColdError> {
         let open = self.engine.open(segment).await?;
         let slices = open.slices();
-        for index in plan::slice_at(slices, from)..slices.len() {
-            if slices[index].max_timestamp.is_none_or(|max| max < timestamp) {
+        for (index, slice) in slices.iter().enumerate().skip(plan::slice_at(slices, from)) {
+            if slice.max_timestamp.is_none_or(|max| max < timestamp) {
                 continue;
             }
             let encoded = match self.engine.slice(segment, &open, index..index + 1, target.codec) {
