@@ -1,0 +1,1 @@
+"""One file per concern; each has `run(report, plan)`."""

@@ -1,0 +1,1 @@
+"""What the checks stand on: processes, brokers, buckets, the data set, fingerprints, and one line per check."""

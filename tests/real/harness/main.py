@@ -1,0 +1,53 @@
+"""Runs the checks that are named, all by default: history codecs shapes crash lost wire admin away doubles."""
+import argparse
+import importlib
+import time
+import traceback
+from dataclasses import dataclass
+
+from . import history, place
+from .report import Report, say
+
+CHECKS = ["history", "codecs", "shapes"]
+MIB = 1 << 20
+
+
+@dataclass
+class Plan:
+    """How much of everything."""
+
+    lines: int
+    rounds: int
+    seed: int
+    wal_bytes: int
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/real/run", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the whole data set, 200 rounds of kill -9")
+    parser.add_argument("--lines", type=int, help="this much of the data set")
+    parser.add_argument("--rounds", type=int, help="rounds of kill -9")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of everything that is left to chance")
+    parser.add_argument("checks", nargs="*", default=CHECKS, metavar="CHECK", help=" ".join(CHECKS))
+    asked = parser.parse_args()
+    lines = asked.lines or (history.LINES_ALL if asked.full else history.LINES_SHORT)
+    rounds = asked.rounds or (200 if asked.full else 10)
+    plan = Plan(lines, rounds, asked.seed, max(48 * MIB, lines * 64))
+
+    report = Report()
+    say(f"{place.ESKER}, seed {plan.seed}")
+    for name in asked.checks:
+        began = time.monotonic()
+        try:
+            importlib.import_module(f"checks.{name}").run(report, plan)
+        except Exception:  # what breaks one check must not hide the others
+            report.fail("harness", name, traceback.format_exc())
+        say(f"{name}: {time.monotonic() - began:.0f} s")
+    if report.failed:
+        say(f"what the processes said is kept in {place.work()}")
+    else:
+        place.forget()
+    raise SystemExit(report.close())
+
+
+main()
