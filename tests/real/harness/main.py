@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import history, place
 from .report import Report, say
 
-CHECKS = ["history", "codecs", "shapes"]
+CHECKS = ["history", "codecs", "shapes", "crash"]
 MIB = 1 << 20
 
 

@@ -23,7 +23,7 @@ def main():
     consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
     left = set(partitions)
     while left:
-        for message in consumer.consume(10_000, 1.0):
+        for message in consumer.consume(5000, 0.2):
             if error := message.error():
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
