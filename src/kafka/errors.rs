@@ -48,6 +48,7 @@ codes! {
     NotLeaderOrFollower = 6, "NOT_LEADER_OR_FOLLOWER", "this broker does not serve the partition";
     RequestTimedOut = 7, "REQUEST_TIMED_OUT", "the request took too long";
     MessageTooLarge = 10, "MESSAGE_TOO_LARGE", "the batch is larger than max.message.bytes, or unpacks to too much";
+    CoordinatorNotAvailable = 15, "COORDINATOR_NOT_AVAILABLE", "there is no coordinator for it at the moment";
     InvalidTopic = 17, "INVALID_TOPIC_EXCEPTION", "the topic name is not allowed";
     InvalidRequiredAcks = 21, "INVALID_REQUIRED_ACKS", "acks must be -1, 0 or 1";
     InvalidTimestamp = 32, "INVALID_TIMESTAMP", "a timestamp is outside of what the topic accepts";

@@ -10,6 +10,7 @@ mod delete_records;
 mod describe_cluster;
 mod describe_log_dirs;
 pub(super) mod fetch;
+mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -99,6 +100,7 @@ impl Endpoint {
             Api::Fetch => fetch::start(self, call, request),
             Api::ApiVersions => self.alone(call, request, api_versions::answer),
             Api::Metadata => self.alone(call, request, metadata::answer),
+            Api::FindCoordinator => self.alone(call, request, find_coordinator::answer),
             Api::ListOffsets => self.alone(call, request, list_offsets::answer),
             Api::InitProducerId => self.alone(call, request, init_producer_id::answer),
             Api::CreateTopics => self.alone(call, request, topics::create),

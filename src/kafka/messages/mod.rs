@@ -18,6 +18,7 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_log_dirs;
 pub mod fetch;
+pub mod find_coordinator;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod list_offsets;
@@ -96,6 +97,9 @@ apis! {
     /// Lists brokers, topics and partitions.
     Metadata = 3, versions 0 to 13, flexible from 9,
         metadata::MetadataRequest => metadata::MetadataResponse;
+    /// Finds who coordinates a group or a transactional id.
+    FindCoordinator = 10, versions 0 to 6, flexible from 3,
+        find_coordinator::FindCoordinatorRequest => find_coordinator::FindCoordinatorResponse;
     /// Lists this table.
     ApiVersions = 18, versions 0 to 4, flexible from 3,
         api_versions::ApiVersionsRequest => api_versions::ApiVersionsResponse;

@@ -60,6 +60,7 @@ async fn every_api_answers_in_every_version() {
     smoke::<fetch::FetchRequest>(&mut raw).await;
     smoke::<list_offsets::ListOffsetsRequest>(&mut raw).await;
     smoke::<MetadataRequest>(&mut raw).await;
+    smoke::<find_coordinator::FindCoordinatorRequest>(&mut raw).await;
     smoke::<create_topics::CreateTopicsRequest>(&mut raw).await;
     smoke::<delete_topics::DeleteTopicsRequest>(&mut raw).await;
     smoke::<delete_records::DeleteRecordsRequest>(&mut raw).await;

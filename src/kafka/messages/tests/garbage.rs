@@ -13,6 +13,7 @@ macro_rules! for_each_api {
         $function::<fetch::FetchRequest>($($argument),*);
         $function::<list_offsets::ListOffsetsRequest>($($argument),*);
         $function::<metadata::MetadataRequest>($($argument),*);
+        $function::<find_coordinator::FindCoordinatorRequest>($($argument),*);
         $function::<api_versions::ApiVersionsRequest>($($argument),*);
         $function::<create_topics::CreateTopicsRequest>($($argument),*);
         $function::<delete_topics::DeleteTopicsRequest>($($argument),*);

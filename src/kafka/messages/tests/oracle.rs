@@ -154,6 +154,8 @@ agree! {
         missing NONE;
     metadata: metadata::MetadataRequest, metadata::MetadataResponse, MetadataRequest, MetadataResponse, Metadata,
         missing NONE;
+    find_coordinator: find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse, FindCoordinatorRequest, FindCoordinatorResponse, FindCoordinator,
+        missing NONE;
     api_versions: api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse, ApiVersionsRequest, ApiVersionsResponse, ApiVersions,
         missing NONE;
     create_topics: create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse, CreateTopicsRequest, CreateTopicsResponse, CreateTopics,
