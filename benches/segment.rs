@@ -1,5 +1,5 @@
 //! What segments cost beyond the bare library: CPU of sealing against the bare Parquet writer on the same rows, and of
-//! replaying against the bare decompression of the same pages. Run with `cargo bench --bench segment`.
+//! replaying against the bare decompression of the same pages. Run with `cargo bench --bench segment [-- NAME]`.
 //!
 //! CPU time is the kernel's account of this thread (`/proc`, so Linux only). Both sides of a ratio run in turn, `ROUNDS`
 //! times each; the medians are compared, so that a noisy machine hurts both alike.
@@ -19,6 +19,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 7;
 const PAYLOAD_BYTES: usize = 96 << 20;
 /// Size of replayed batches, as the cold tier makes them.
@@ -33,12 +37,20 @@ fn main() {
         "seal", "bare", "esker", "ratio", "bare", "replay", "ratio", "stored"
     );
     let mut missed = false;
-    for (name, records) in [
-        ("JSON 100 B", json(100)),
-        ("JSON 1 KiB", json(1024)),
-        ("JSON 10 KiB", json(10 * 1024)),
-        ("random 1 KiB", noise(1024)),
-    ] {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let cases: [(&str, fn() -> Vec<Record>); 5] = [
+        ("real lines", lines),
+        ("JSON 100 B", || json(100)),
+        ("JSON 1 KiB", || json(1024)),
+        ("JSON 10 KiB", || json(10 * 1024)),
+        ("random 1 KiB", || noise(1024)),
+    ];
+    for (name, make) in cases.into_iter().filter(|(name, _)| name.contains(&wanted)) {
+        let records = make();
+        if records.is_empty() {
+            println!("{name:<14} not measured: ESKER_BENCH_LINES names no file");
+            continue;
+        }
         let payload: u64 = records.iter().map(|record| record.as_ref().payload_bytes()).sum();
         let batches = batches(&records);
         let (bytes, meta) = seal(&batches);
@@ -111,6 +123,23 @@ fn json(len: usize) -> Vec<Record> {
         timestamp += random.below(3) as i64;
         let key = Some(Bytes::from(format!("session-{}", random.below(5_000))));
         records.push(Record { offset: offset as i64, timestamp, key, value: Some(value.into()), ..Record::default() });
+    }
+    records
+}
+
+/// Real input, where there is some: the lines of the file that ESKER_BENCH_LINES names, keyed by their field `path`.
+fn lines() -> Vec<Record> {
+    let Ok(name) = std::env::var("ESKER_BENCH_LINES") else { return Vec::new() };
+    let text = std::fs::read_to_string(name).unwrap();
+    let mut left = PAYLOAD_BYTES;
+    let mut records = Vec::new();
+    for (offset, line) in text.lines().enumerate() {
+        let Some(rest) = left.checked_sub(line.len()) else { break };
+        left = rest;
+        let key = line.split_once("\"path\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let key = key.map(|(key, _)| Bytes::copy_from_slice(key.as_bytes()));
+        let value = Some(Bytes::copy_from_slice(line.as_bytes()));
+        records.push(Record { offset: offset as i64, timestamp: offset as i64 / 7, key, value, ..Record::default() });
     }
     records
 }

@@ -1,5 +1,7 @@
 //! Records in, bytes of a Parquet object out.
 mod block;
+mod pages;
+mod plain;
 mod rows;
 
 use std::io::{self, Write};
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
+use zstd::bulk::Compressor;
 
 use self::block::BlockWriter;
 use self::rows::Rows;
@@ -23,9 +26,8 @@ const SAMPLE_BYTES_MIN: usize = 4 << 10;
 pub struct SegmentEncoder {
     spec: SegmentSpec,
     file: SerializedFileWriter<Output>,
-    plain: WriterPropertiesPtr,
-    dense: WriterPropertiesPtr,
-    sampler: zstd::bulk::Compressor<'static>,
+    properties: WriterPropertiesPtr,
+    zstd: Compressor<'static>,
     /// Whether the values of this block, or of the last one, do not compress.
     is_dense: bool,
     rows: Rows,
@@ -66,10 +68,9 @@ impl Write for Output {
 impl SegmentEncoder {
     /// Begins a segment. Errors with [`SegmentError::Writer`] when the zstd level is not one.
     pub fn new(spec: SegmentSpec) -> Result<Self, SegmentError> {
-        let plain = schema::properties(&spec, false)?;
-        let dense = schema::properties(&spec, true)?;
-        let file = SerializedFileWriter::new(Output::default(), schema::schema()?, plain.clone())?;
-        let sampler = zstd::bulk::Compressor::new(1).map_err(|error| SegmentError::Writer(error.to_string()))?;
+        let properties = schema::properties(&spec)?;
+        let file = SerializedFileWriter::new(Output::default(), schema::schema()?, properties.clone())?;
+        let zstd = Compressor::new(spec.zstd_level).map_err(|error| SegmentError::Writer(error.to_string()))?;
         let meta = SegmentMeta {
             size: 0,
             first_offset: spec.first_offset,
@@ -91,9 +92,8 @@ impl SegmentEncoder {
             hasher: RecordHasher::new(spec.topic_id, spec.partition),
             spec,
             file,
-            plain,
-            dense,
-            sampler,
+            properties,
+            zstd,
             is_dense: false,
             block: None,
             hash: HashSum::ZERO,
@@ -210,9 +210,8 @@ impl SegmentEncoder {
         let Some(&first_offset) = self.rows.offsets.first() else { return Ok(()) };
         if self.block.is_none() {
             self.is_dense = self.does_not_compress();
-            let values = if self.is_dense { &self.dense } else { &self.plain };
             self.block = Some(OpenBlock {
-                writer: BlockWriter::new(self.file.schema_descr(), &self.plain, values),
+                writer: BlockWriter::new(self.file.schema_descr(), &self.properties, self.is_dense),
                 first_offset,
                 first_row: self.meta.records - self.rows.len() as u64,
                 payload_bytes: 0,
@@ -220,7 +219,7 @@ impl SegmentEncoder {
             });
         }
         let block = self.block.as_mut().expect("it was just made");
-        block.writer.write(&mut self.rows, self.spec.partition)?;
+        block.writer.write(&mut self.rows, self.spec.partition, &mut self.zstd)?;
         block.slice_bytes.push(self.rows.payload_bytes);
         block.payload_bytes += self.rows.payload_bytes;
         self.rows.clear();
@@ -255,7 +254,7 @@ impl SegmentEncoder {
         if sample.len() < SAMPLE_BYTES_MIN {
             return false;
         }
-        match self.sampler.compress(sample) {
+        match self.zstd.compress(sample) {
             Ok(packed) => packed.len() > sample.len() - sample.len() / 30,
             Err(_) => false, // it only decides which of two good ways is taken
         }

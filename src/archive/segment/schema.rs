@@ -146,12 +146,12 @@ fn leaf(
     Ok(Arc::new(leaf))
 }
 
-/// How columns are written. `v2` data pages may hold values that were not worth compressing as they are.
-pub(super) fn properties(spec: &SegmentSpec, v2: bool) -> Result<WriterPropertiesPtr> {
+/// How the Parquet crate writes its columns.
+pub(super) fn properties(spec: &SegmentSpec) -> Result<WriterPropertiesPtr> {
     let path = |column: Column| ColumnPath::new(column.path().split('.').map(str::to_owned).collect());
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("esker version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_writer_version(if v2 { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 })
+        .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(spec.zstd_level)?))
         .set_encoding(Encoding::PLAIN)
         .set_dictionary_enabled(false)

@@ -1,91 +1,83 @@
-//! One block: a Parquet column writer for each column, whose pages are kept in memory and summed as they are made.
+//! One block: the pages of each column. Columns with a dictionary, statistics or packed integers are written by the
+//! Parquet crate's column writers, values by [`PlainChunk`].
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use parquet::column::page::{CompressedPage, PageWriteSpec, PageWriter};
 use parquet::column::writer::{ColumnWriter, get_column_writer, get_typed_column_writer_mut};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::Result;
 use parquet::file::properties::WriterPropertiesPtr;
-use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
+use zstd::bulk::Compressor;
 
+use super::pages::PageSink;
+use super::plain::PlainChunk;
 use super::rows::{Rows, Strings};
 use crate::archive::segment::schema::Column;
 
-/// The stored pages of one column chunk.
-struct Pages {
-    stored: TrackedWrite<Vec<u8>>,
-    crc32c: Vec<u32>,
-}
-
-/// Hands the pages of a column writer to whoever owns the other clone: the writer itself is a sealed box.
-#[derive(Clone)]
-struct PageSink(Arc<Mutex<Pages>>);
-
-impl PageSink {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Pages { stored: TrackedWrite::new(Vec::new()), crc32c: Vec::new() })))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PageWriter for PageSink {
-    fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec> {
-        let mut pages = self.lock();
-        let at = pages.stored.bytes_written();
-        let spec = SerializedPageWriter::new(&mut pages.stored).write_page(page)?;
-        pages.stored.flush()?;
-        let crc32c = crc32c::crc32c(&pages.stored.inner()[at..]);
-        pages.crc32c.push(crc32c);
-        Ok(spec)
-    }
-
-    fn close(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// A block that is being filled.
 pub(super) struct BlockWriter {
-    writers: Vec<ColumnWriter<'static>>,
-    sinks: Vec<PageSink>,
-    values: Vec<ByteArray>,
+    chunks: Vec<Chunk>,
+    partitions: Vec<i32>,
+    strings: Vec<ByteArray>,
     /// Bytes of keys and header keys: an upper bound of what dictionaries and the pages that wait for them hold.
     waiting_bytes: u64,
 }
 
+enum Chunk {
+    Library(ColumnWriter<'static>, PageSink),
+    Plain(PlainChunk),
+}
+
 impl BlockWriter {
-    /// `dense` is used for the columns of values, `plain` for all others.
-    pub(super) fn new(schema: &SchemaDescriptor, plain: &WriterPropertiesPtr, dense: &WriterPropertiesPtr) -> Self {
-        let sinks: Vec<_> = Column::ALL.iter().map(|_| PageSink::new()).collect();
-        let writers = Column::ALL.iter().zip(&sinks).map(|(&column, sink)| {
-            let properties = if matches!(column, Column::Value | Column::ValueRaw) { dense } else { plain };
-            get_column_writer(schema.column(column as usize), Arc::clone(properties), Box::new(sink.clone()))
-        });
-        Self { writers: writers.collect(), sinks, values: Vec::new(), waiting_bytes: 0 }
+    /// `dense` asks for data pages of the second version where values are.
+    pub(super) fn new(schema: &SchemaDescriptor, properties: &WriterPropertiesPtr, dense: bool) -> Self {
+        let chunk = |column: Column| {
+            let description = schema.column(column as usize);
+            let codec = properties.compression(description.path());
+            match column {
+                Column::HeaderValue => Chunk::Plain(PlainChunk::new(description, codec, false)),
+                Column::Value | Column::ValueRaw => Chunk::Plain(PlainChunk::new(description, codec, dense)),
+                _ => {
+                    let sink = PageSink::default();
+                    let writer = get_column_writer(description, Arc::clone(properties), Box::new(sink.clone()));
+                    Chunk::Library(writer, sink)
+                }
+            }
+        };
+        let chunks = Column::ALL.into_iter().map(chunk).collect();
+        Self { chunks, partitions: Vec::new(), strings: Vec::new(), waiting_bytes: 0 }
     }
 
-    /// Writes one slice: one page of each column.
-    pub(super) fn write(&mut self, rows: &mut Rows, partition: i32) -> Result<()> {
-        self.int32(Column::Partition, &vec![partition; rows.len()])?;
+    /// Writes one slice: one page of each column. Takes the values out of `rows`; the rest is left to `Rows::clear`.
+    pub(super) fn write(&mut self, rows: &mut Rows, partition: i32, zstd: &mut Compressor<'static>) -> Result<()> {
+        let count = rows.len();
+        let mut partitions = std::mem::take(&mut self.partitions);
+        partitions.resize(count, partition);
+        self.int32(Column::Partition, &partitions)?;
+        self.partitions = partitions;
         self.int64(Column::LogOffset, &rows.offsets, None)?;
         self.int64(Column::Timestamp, &rows.timestamps, Some(&rows.timestamp_levels))?;
         self.int32(Column::TimestampType, &rows.timestamp_types)?;
         self.int32(Column::LeaderEpoch, &rows.leader_epochs)?;
-        for (column, strings) in [(Column::Key, &mut rows.keys.text), (Column::KeyRaw, &mut rows.keys.raw)] {
-            self.waiting_bytes += self.strings(column, strings, None)?;
-        }
         let repeats = Some(&rows.header_repeats[..]);
-        self.waiting_bytes += self.strings(Column::HeaderKey, &mut rows.header_keys, repeats)?;
-        self.strings(Column::HeaderValue, &mut rows.header_values, repeats)?;
-        self.strings(Column::ValueRaw, &mut rows.values.raw, None)?;
-        self.strings(Column::Value, &mut rows.values.text, None)?;
-        self.values.clear();
+        for (column, strings, repeats) in [
+            (Column::Key, &mut rows.keys.text, None),
+            (Column::KeyRaw, &mut rows.keys.raw, None),
+            (Column::HeaderKey, &mut rows.header_keys, repeats),
+        ] {
+            self.strings(column, strings, repeats)?;
+        }
+        for (column, values, repeats) in [
+            (Column::HeaderValue, &mut rows.header_values, repeats),
+            (Column::Value, &mut rows.values.text, None),
+            (Column::ValueRaw, &mut rows.values.raw, None),
+        ] {
+            if let Chunk::Plain(chunk) = &mut self.chunks[column as usize] {
+                chunk.write(values, repeats, count, zstd)?;
+            }
+        }
         Ok(())
     }
 
@@ -93,38 +85,59 @@ impl BlockWriter {
     pub(super) fn close<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<Vec<u32>> {
         let mut crc32c = Vec::new();
         let mut block = file.next_row_group()?;
-        for (writer, sink) in self.writers.into_iter().zip(self.sinks) {
-            let closed = writer.close()?;
-            let mut pages = sink.lock();
-            let stored = std::mem::take(pages.stored.inner_mut());
-            crc32c.append(&mut pages.crc32c);
-            block.append_column(&Bytes::from(stored), closed)?;
+        for chunk in self.chunks {
+            let (closed, (stored, crcs)) = match chunk {
+                Chunk::Library(writer, sink) => {
+                    let closed = writer.close()?;
+                    let taken = sink.lock().take();
+                    (closed, taken)
+                }
+                Chunk::Plain(chunk) => {
+                    let (closed, mut pages) = chunk.close()?;
+                    (closed, pages.take())
+                }
+            };
+            crc32c.extend(crcs);
+            block.append_column(&stored, closed)?;
         }
         block.close()?;
         Ok(crc32c)
     }
 
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.sinks.iter().map(|sink| sink.lock().stored.inner().capacity() as u64).sum::<u64>() + self.waiting_bytes
+        let pages = |chunk: &Chunk| match chunk {
+            Chunk::Library(_, sink) => sink.lock().memory_bytes(),
+            Chunk::Plain(chunk) => chunk.memory_bytes(),
+        };
+        self.chunks.iter().map(pages).sum::<u64>() + self.waiting_bytes
+    }
+
+    fn library(&mut self, column: Column) -> &mut ColumnWriter<'static> {
+        match &mut self.chunks[column as usize] {
+            Chunk::Library(writer, _) => writer,
+            Chunk::Plain(_) => unreachable!("`new` gave this column a writer of the library"),
+        }
     }
 
     fn int32(&mut self, column: Column, values: &[i32]) -> Result<()> {
-        let writer = get_typed_column_writer_mut::<Int32Type>(&mut self.writers[column as usize]);
+        let writer = get_typed_column_writer_mut::<Int32Type>(self.library(column));
         writer.write_batch(values, None, None)?;
         Ok(())
     }
 
     fn int64(&mut self, column: Column, values: &[i64], levels: Option<&[i16]>) -> Result<()> {
-        let writer = get_typed_column_writer_mut::<Int64Type>(&mut self.writers[column as usize]);
+        let writer = get_typed_column_writer_mut::<Int64Type>(self.library(column));
         writer.write_batch(values, levels, None)?;
         Ok(())
     }
 
-    /// Returns the bytes written.
-    fn strings(&mut self, column: Column, strings: &mut Strings, repeats: Option<&[i16]>) -> Result<u64> {
-        strings.take_values(&mut self.values);
-        let writer = get_typed_column_writer_mut::<ByteArrayType>(&mut self.writers[column as usize]);
-        writer.write_batch(&self.values, Some(&strings.levels), repeats)?;
-        Ok(self.values.iter().map(|value| value.len() as u64).sum())
+    fn strings(&mut self, column: Column, strings: &mut Strings, repeats: Option<&[i16]>) -> Result<()> {
+        let mut values = std::mem::take(&mut self.strings);
+        self.waiting_bytes += strings.take_values(&mut values);
+        let writer = get_typed_column_writer_mut::<ByteArrayType>(self.library(column));
+        writer.write_batch(&values, Some(&strings.levels), repeats)?;
+        values.clear();
+        self.strings = values;
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 use bytes::BytesMut;
 use parquet::data_type::ByteArray;
 
+use super::plain::PlainValues;
 use crate::archive::segment::{ColumnType, SegmentError};
 use crate::record::{Headers, RecordRef};
 
@@ -10,7 +11,7 @@ const PAYLOAD_MAX: u64 = 1 << 30;
 /// Rows of a slice at most, however small they are.
 const ROWS_MAX: usize = 1 << 16;
 
-/// Values of one byte column and the levels of its rows.
+/// The keys of the slice, as the Parquet crate's writer takes them: it keeps them in a dictionary.
 #[derive(Default)]
 pub(super) struct Strings {
     data: BytesMut,
@@ -19,32 +20,17 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    fn push(&mut self, bytes: &[u8], level: i16) {
-        self.data.extend_from_slice(bytes);
-        self.lens.push(bytes.len() as u32); // at most PAYLOAD_MAX
-        self.levels.push(level);
-    }
-
-    fn skip(&mut self, level: i16) {
-        self.levels.push(level);
-    }
-
-    /// Takes the values; the levels stay for [`Strings::clear`].
-    pub(super) fn take_values(&mut self, out: &mut Vec<ByteArray>) {
+    /// Takes the values; the levels stay for [`Rows::clear`]. Returns their bytes.
+    pub(super) fn take_values(&mut self, out: &mut Vec<ByteArray>) -> u64 {
         let data = self.data.split().freeze();
         let mut at = 0;
-        out.clear();
         out.extend(self.lens.drain(..).map(|len| {
             let end = at + len as usize;
             let value = data.slice(at..end);
             at = end;
             ByteArray::from(value)
         }));
-    }
-
-    /// The first bytes of the values, for a look at how well they compress.
-    pub(super) fn sample(&self, len: usize) -> &[u8] {
-        &self.data[..len.min(self.data.len())]
+        at as u64
     }
 
     fn memory_bytes(&self) -> usize {
@@ -52,17 +38,52 @@ impl Strings {
     }
 }
 
+/// Something that collects a row's value, or that it has none.
+pub(super) trait Collect {
+    /// A value that is there; it is at most `PAYLOAD_MAX` long.
+    fn push(&mut self, value: &[u8], level: i16);
+    /// No value.
+    fn skip(&mut self, level: i16);
+}
+
+impl Collect for Strings {
+    #[inline]
+    fn push(&mut self, value: &[u8], level: i16) {
+        self.data.extend_from_slice(value);
+        self.lens.push(value.len() as u32);
+        self.levels.push(level);
+    }
+
+    #[inline]
+    fn skip(&mut self, level: i16) {
+        self.levels.push(level);
+    }
+}
+
+impl Collect for PlainValues {
+    #[inline]
+    fn push(&mut self, value: &[u8], level: i16) {
+        PlainValues::push(self, value, level);
+    }
+
+    #[inline]
+    fn skip(&mut self, level: i16) {
+        PlainValues::skip(self, level);
+    }
+}
+
 /// A column for UTF-8 and its `_raw` twin: at most one of them holds a row's value.
 #[derive(Default)]
-pub(super) struct Twins {
-    pub(super) text: Strings,
-    pub(super) raw: Strings,
+pub(super) struct Twins<C> {
+    pub(super) text: C,
+    pub(super) raw: C,
     kind: ColumnType,
     seen_text: bool,
     seen_raw: bool,
 }
 
-impl Twins {
+impl<C: Collect> Twins<C> {
+    #[inline]
     fn push(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             None => {
@@ -97,10 +118,10 @@ pub(super) struct Rows {
     pub(super) timestamp_levels: Vec<i16>,
     pub(super) timestamp_types: Vec<i32>,
     pub(super) leader_epochs: Vec<i32>,
-    pub(super) keys: Twins,
-    pub(super) values: Twins,
+    pub(super) keys: Twins<Strings>,
+    pub(super) values: Twins<PlainValues>,
     pub(super) header_keys: Strings,
-    pub(super) header_values: Strings,
+    pub(super) header_values: PlainValues,
     /// Of both header columns.
     pub(super) header_repeats: Vec<i16>,
     pub(super) payload_bytes: u64,
@@ -177,28 +198,15 @@ impl Rows {
         self.timestamp_types.clear();
         self.leader_epochs.clear();
         self.header_repeats.clear();
-        for strings in [
-            &mut self.keys.text,
-            &mut self.keys.raw,
-            &mut self.values.text,
-            &mut self.values.raw,
-            &mut self.header_keys,
-            &mut self.header_values,
-        ] {
+        for strings in [&mut self.keys.text, &mut self.keys.raw, &mut self.header_keys] {
             strings.levels.clear();
         }
         self.payload_bytes = 0;
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let strings = [
-            &self.keys.text,
-            &self.keys.raw,
-            &self.values.text,
-            &self.values.raw,
-            &self.header_keys,
-            &self.header_values,
-        ];
-        strings.iter().map(|s| s.memory_bytes()).sum::<usize>() + self.offsets.capacity() * 28
+        let strings = [&self.keys.text, &self.keys.raw, &self.header_keys].map(Strings::memory_bytes);
+        let values = [&self.values.text, &self.values.raw, &self.header_values].map(PlainValues::memory_bytes);
+        strings.iter().chain(&values).sum::<usize>() + self.offsets.capacity() * 28
     }
 }

@@ -95,6 +95,18 @@ fn every_column_has_one_page_per_slice_even_when_a_dictionary_is_given_up() {
 }
 
 #[test]
+fn nulls_between_values_take_more_levels_than_there_is_room_for() {
+    let alternate = |r: Record| Record { value: r.value.filter(|_| r.offset % 2 == 0), ..r };
+    let records: Vec<Record> = records(5000).into_iter().map(alternate).collect();
+    let segment = encode(SegmentSpec::new(TOPIC, 3, 0), &records, 5000);
+    assert_eq!(segment.decode().unwrap(), records);
+    let reader = SerializedFileReader::new(segment.bytes).unwrap();
+    for (record, row) in records.iter().zip(reader.get_row_iter(None).unwrap()) {
+        assert_eq!(record.value.is_some(), row.unwrap().get_string(9).is_ok());
+    }
+}
+
+#[test]
 fn one_slice_takes_few_ranges_and_a_whole_block_takes_one() {
     let random = crate::base::Random::seeded(1);
     let text = || Some(Bytes::from(random.bytes::<512>().map(|b| b'a' + b % 16).to_vec()));
