@@ -53,7 +53,8 @@ fn main() {
         }
         let payload: u64 = records.iter().map(|record| record.as_ref().payload_bytes()).sum();
         let batches = batches(&records);
-        let (bytes, meta) = seal(&batches);
+        let (parts, meta) = seal(&batches);
+        let bytes = Bytes::from(parts.concat());
         let rows = BareRows::new(&records, &bytes);
         let (bare_seal, our_seal) = compare(|| rows.write(), || drop(black_box(seal(&batches))));
         let pages = stored_pages(&bytes);
@@ -187,7 +188,7 @@ impl From<SegmentError> for Failed {
 }
 
 /// From batches to the object's bytes, as the mover does it.
-fn seal(batches: &[Bytes]) -> (Bytes, SegmentMeta) {
+fn seal(batches: &[Bytes]) -> (Vec<Bytes>, SegmentMeta) {
     let mut encoder = SegmentEncoder::new(SegmentSpec::new(Uuid([7; 16]), 0, 0)).unwrap();
     let (mut scratch, mut parts, mut next) = (Vec::new(), Vec::new(), 0);
     for batch in batches {
@@ -200,7 +201,7 @@ fn seal(batches: &[Bytes]) -> (Bytes, SegmentMeta) {
     }
     let (rest, meta) = encoder.finish(next).unwrap();
     parts.extend(rest);
-    (Bytes::from(parts.concat()), meta)
+    (parts, meta)
 }
 
 /// From slices to uncompressed Kafka batches, as the cold tier does it.

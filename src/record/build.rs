@@ -5,7 +5,7 @@ use super::batch::{BatchError, BatchHeader};
 use super::codec::Codec;
 use super::codec::pack::compress;
 use super::model::{Headers, RecordRef, TimestampType};
-use super::varint::{put_varint, varint_len};
+use super::varint::{put_varint, varint_len, zigzag};
 
 /// Collects records and encodes them as v2 batches, one after the other, reusing its buffers.
 #[derive(Clone, Debug, Default)]
@@ -224,8 +224,10 @@ fn encoded_len(record: &RecordRef<'_>, timestamp_delta: i64, offset_delta: i32) 
         + nullable_len(record.key)
         + nullable_len(record.value)
         + varint_len(record.headers.count() as i64);
-    for (key, value) in record.headers {
-        length += nullable_len(Some(key)) + nullable_len(value);
+    if !record.headers.is_empty() {
+        for (key, value) in record.headers {
+            length += nullable_len(Some(key)) + nullable_len(value);
+        }
     }
     length
 }
@@ -235,18 +237,50 @@ fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint_len(bytes.len() as i64) + bytes.len())
 }
 
+/// All numbers up to the key are gathered first: a vector asks for room with every byte that it is given.
 #[inline]
 fn put_record(out: &mut Vec<u8>, record: &RecordRef<'_>, length: usize, timestamp_delta: i64, offset_delta: i32) {
-    put_varint(out, length as i64);
-    out.push(0);
-    put_varint(out, timestamp_delta);
-    put_varint(out, i64::from(offset_delta));
-    put_nullable(out, record.key);
+    let mut head = Numbers::default();
+    head.put(length as i64);
+    head.put(0); // the attributes: a byte, and 0 is one as a varint too
+    head.put(timestamp_delta);
+    head.put(i64::from(offset_delta));
+    head.put(record.key.map_or(-1, |key| key.len() as i64));
+    out.extend_from_slice(head.bytes());
+    out.extend_from_slice(record.key.unwrap_or_default());
     put_nullable(out, record.value);
     put_varint(out, record.headers.count() as i64);
-    for (key, value) in record.headers {
-        put_nullable(out, Some(key));
-        put_nullable(out, value);
+    if !record.headers.is_empty() {
+        for (key, value) in record.headers {
+            put_nullable(out, Some(key));
+            put_nullable(out, value);
+        }
+    }
+}
+
+/// A few varints on the stack.
+#[derive(Default)]
+struct Numbers {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Numbers {
+    #[inline]
+    fn put(&mut self, value: i64) {
+        let mut word = zigzag(value);
+        while word >= 0x80 {
+            self.bytes[self.len] = (word & 0x7f) as u8 | 0x80;
+            self.len += 1;
+            word >>= 7;
+        }
+        self.bytes[self.len] = word as u8;
+        self.len += 1;
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 

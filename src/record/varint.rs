@@ -91,8 +91,9 @@ fn unzigzag(word: u64) -> i64 {
     (word >> 1).cast_signed() ^ -((word & 1).cast_signed())
 }
 
+/// The number whose varint is written: small for small values of either sign.
 #[inline]
-fn zigzag(value: i64) -> u64 {
+pub(super) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
-use zstd::bulk::Compressor;
 
 use self::block::BlockWriter;
+use self::plain::Packer;
 use self::rows::Rows;
 use super::facts::{self, BlockFacts, Facts};
 use super::{BlockPos, SegmentError, SegmentMeta, SegmentSpec, schema, trailer};
@@ -27,7 +27,7 @@ pub struct SegmentEncoder {
     spec: SegmentSpec,
     file: SerializedFileWriter<Output>,
     properties: WriterPropertiesPtr,
-    zstd: Compressor<'static>,
+    packer: Packer,
     /// Whether the values of this block, or of the last one, do not compress.
     is_dense: bool,
     rows: Rows,
@@ -70,7 +70,7 @@ impl SegmentEncoder {
     pub fn new(spec: SegmentSpec) -> Result<Self, SegmentError> {
         let properties = schema::properties(&spec)?;
         let file = SerializedFileWriter::new(Output::default(), schema::schema()?, properties.clone())?;
-        let zstd = Compressor::new(spec.zstd_level).map_err(|error| SegmentError::Writer(error.to_string()))?;
+        let packer = Packer::new(spec.zstd_level).map_err(|error| SegmentError::Writer(error.to_string()))?;
         let meta = SegmentMeta {
             size: 0,
             first_offset: spec.first_offset,
@@ -93,7 +93,7 @@ impl SegmentEncoder {
             spec,
             file,
             properties,
-            zstd,
+            packer,
             is_dense: false,
             block: None,
             hash: HashSum::ZERO,
@@ -149,7 +149,7 @@ impl SegmentEncoder {
     pub fn memory_bytes(&self) -> u64 {
         let output: usize = self.output.iter().map(Bytes::len).sum();
         let block = self.block.as_ref().map_or(0, |block| block.writer.memory_bytes());
-        (self.rows.memory_bytes() + output) as u64 + block
+        (self.rows.memory_bytes() + self.packer.memory_bytes() + output) as u64 + block
     }
 
     /// Takes the finished bytes: the object from where the last call ended, in order. Empty until a block is full.
@@ -219,7 +219,7 @@ impl SegmentEncoder {
             });
         }
         let block = self.block.as_mut().expect("it was just made");
-        block.writer.write(&mut self.rows, self.spec.partition, &mut self.zstd)?;
+        block.writer.write(&mut self.rows, self.spec.partition, &mut self.packer)?;
         block.slice_bytes.push(self.rows.payload_bytes);
         block.payload_bytes += self.rows.payload_bytes;
         self.rows.clear();
@@ -254,7 +254,7 @@ impl SegmentEncoder {
         if sample.len() < SAMPLE_BYTES_MIN {
             return false;
         }
-        match self.zstd.compress(sample) {
+        match self.packer.pack(sample) {
             Ok(packed) => packed.len() > sample.len() - sample.len() / 30,
             Err(_) => false, // it only decides which of two good ways is taken
         }

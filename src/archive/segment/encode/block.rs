@@ -1,18 +1,18 @@
 //! One block: the pages of each column. Columns with a dictionary, statistics or packed integers are written by the
 //! Parquet crate's column writers, values by [`PlainChunk`].
-use std::io::Write;
 use std::sync::Arc;
 
 use parquet::column::writer::{ColumnWriter, get_column_writer, get_typed_column_writer_mut};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::Result;
 use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::reader::Length;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
-use zstd::bulk::Compressor;
 
+use super::Output;
 use super::pages::PageSink;
-use super::plain::PlainChunk;
+use super::plain::{Packer, PlainChunk};
 use super::rows::{Rows, Strings};
 use crate::archive::segment::schema::Column;
 
@@ -51,7 +51,7 @@ impl BlockWriter {
     }
 
     /// Writes one slice: one page of each column. Takes the values out of `rows`; the rest is left to `Rows::clear`.
-    pub(super) fn write(&mut self, rows: &mut Rows, partition: i32, zstd: &mut Compressor<'static>) -> Result<()> {
+    pub(super) fn write(&mut self, rows: &mut Rows, partition: i32, packer: &mut Packer) -> Result<()> {
         let count = rows.len();
         let mut partitions = std::mem::take(&mut self.partitions);
         partitions.resize(count, partition);
@@ -75,30 +75,32 @@ impl BlockWriter {
             (Column::ValueRaw, &mut rows.values.raw, None),
         ] {
             if let Chunk::Plain(chunk) = &mut self.chunks[column as usize] {
-                chunk.write(values, repeats, count, zstd)?;
+                chunk.write(values, repeats, count, packer)?;
             }
         }
         Ok(())
     }
 
     /// Appends the block to the file. Returns its pages' checksums in the order of the file.
-    pub(super) fn close<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<Vec<u32>> {
-        let mut crc32c = Vec::new();
-        let mut block = file.next_row_group()?;
+    pub(super) fn close(self, file: &mut SerializedFileWriter<Output>) -> Result<Vec<u32>> {
+        let mut chunks = Vec::with_capacity(Column::COUNT);
         for chunk in self.chunks {
-            let (closed, (stored, crcs)) = match chunk {
+            chunks.push(match chunk {
                 Chunk::Library(writer, sink) => {
                     let closed = writer.close()?;
-                    let taken = sink.lock().take();
-                    (closed, taken)
+                    let pages = std::mem::take(&mut *sink.lock());
+                    (closed, pages)
                 }
-                Chunk::Plain(chunk) => {
-                    let (closed, mut pages) = chunk.close()?;
-                    (closed, pages.take())
-                }
-            };
-            crc32c.extend(crcs);
-            block.append_column(&stored, closed)?;
+                Chunk::Plain(chunk) => chunk.close()?,
+            });
+        }
+        let stored: u64 = chunks.iter().map(|(_, pages)| pages.stored().len()).sum();
+        file.inner_mut().0.reserve(stored as usize);
+        let mut crc32c = Vec::new();
+        let mut block = file.next_row_group()?;
+        for (closed, pages) in chunks {
+            block.append_column(pages.stored(), closed)?;
+            crc32c.extend(pages.crc32c);
         }
         block.close()?;
         Ok(crc32c)
@@ -106,8 +108,8 @@ impl BlockWriter {
 
     pub(super) fn memory_bytes(&self) -> u64 {
         let pages = |chunk: &Chunk| match chunk {
-            Chunk::Library(_, sink) => sink.lock().memory_bytes(),
-            Chunk::Plain(chunk) => chunk.memory_bytes(),
+            Chunk::Library(_, sink) => sink.lock().stored().len(),
+            Chunk::Plain(chunk) => chunk.stored_bytes(),
         };
         self.chunks.iter().map(pages).sum::<u64>() + self.waiting_bytes
     }

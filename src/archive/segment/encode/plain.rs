@@ -1,12 +1,14 @@
 //! Columns of values, which are most of a segment. The Parquet crate's writer copies each value four times on its way to
 //! the compressor and counts a reference for each; here a value is copied once, to its place in the body of the page that
 //! it will be part of.
+use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType};
 use parquet::column::page::{CompressedPage, Page};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::encodings::levels::LevelEncoder;
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::reader::Length;
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
@@ -67,6 +69,31 @@ impl PlainValues {
     }
 }
 
+/// A compressor and the buffer that it fills: a fresh one for each page would cost the clearing of its memory.
+pub(super) struct Packer {
+    zstd: Compressor<'static>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// Errors when `level` is no level of zstd.
+    pub(super) fn new(level: i32) -> std::io::Result<Self> {
+        Ok(Self { zstd: Compressor::new(level)?, packed: Vec::new() })
+    }
+
+    /// Compresses `bytes`; the result is there until the next call.
+    pub(super) fn pack(&mut self, bytes: &[u8]) -> std::io::Result<&[u8]> {
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        self.zstd.compress_to_buffer(bytes, &mut self.packed)?;
+        Ok(&self.packed)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.packed.capacity()
+    }
+}
+
 /// The pages of one such column in the open block.
 pub(super) struct PlainChunk {
     column: ColumnDescPtr,
@@ -107,7 +134,7 @@ impl PlainChunk {
         values: &mut PlainValues,
         repeats: Option<&[i16]>,
         rows: usize,
-        zstd: &mut Compressor<'static>,
+        packer: &mut Packer,
     ) -> Result<()> {
         let mut levels = Vec::with_capacity(LEVELS_ROOM);
         if let Some(repeats) = repeats {
@@ -124,10 +151,10 @@ impl PlainChunk {
         let num_values = values.levels.len() as u32; // at most a slice's rows and headers
         let page = if self.v2 {
             let lens = (rep_len, levels.len() - rep_len);
-            Self::v2_page(values, start, lens, (num_values, nulls as u32, rows as u32), zstd)?
+            Self::v2_page(values, start, lens, (num_values, nulls as u32, rows as u32), packer)?
         } else {
             Page::DataPage {
-                buf: zstd.compress(&values.body[start..])?.into(),
+                buf: Bytes::copy_from_slice(packer.pack(&values.body[start..])?),
                 num_values,
                 encoding: Encoding::PLAIN,
                 def_level_encoding: Encoding::RLE,
@@ -153,16 +180,16 @@ impl PlainChunk {
         start: usize,
         (rep_len, def_len): (usize, usize),
         (num_values, num_nulls, num_rows): (u32, u32, u32),
-        zstd: &mut Compressor<'static>,
+        packer: &mut Packer,
     ) -> Result<Page> {
         let values_at = start + rep_len + def_len;
-        let packed = zstd.compress(&values.body[values_at..])?;
+        let packed = packer.pack(&values.body[values_at..])?;
         let is_compressed = packed.len() < values.body.len() - values_at;
         let buf = if is_compressed {
-            [&values.body[start..values_at], &packed].concat().into()
+            [&values.body[start..values_at], packed].concat().into()
         } else {
             let room = Vec::with_capacity(values.body.len());
-            bytes::Bytes::from(std::mem::replace(&mut values.body, room)).slice(start..)
+            Bytes::from(std::mem::replace(&mut values.body, room)).slice(start..)
         };
         Ok(Page::DataPageV2 {
             buf,
@@ -179,7 +206,7 @@ impl PlainChunk {
 
     /// What the file's writer has to know of the chunk, and its pages.
     pub(super) fn close(self) -> Result<(ColumnCloseResult, Pages)> {
-        let stored = self.pages.stored_bytes();
+        let stored = self.stored_bytes();
         let page_type = if self.v2 { PageType::DATA_PAGE_V2 } else { PageType::DATA_PAGE };
         let stats = PageEncodingStats { page_type, encoding: Encoding::PLAIN, count: self.page_count };
         let metadata = ColumnChunkMetaData::builder(self.column)
@@ -202,7 +229,7 @@ impl PlainChunk {
         Ok((closed, self.pages))
     }
 
-    pub(super) fn memory_bytes(&self) -> u64 {
-        self.pages.memory_bytes()
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.pages.stored().len()
     }
 }

@@ -1,5 +1,5 @@
 //! The rows of the slice that is being filled, column by column, as the Parquet writer takes them.
-use bytes::BytesMut;
+use bytes::Bytes;
 use parquet::data_type::ByteArray;
 
 use super::plain::PlainValues;
@@ -14,7 +14,7 @@ const ROWS_MAX: usize = 1 << 16;
 /// The keys of the slice, as the Parquet crate's writer takes them: it keeps them in a dictionary.
 #[derive(Default)]
 pub(super) struct Strings {
-    data: BytesMut,
+    data: Vec<u8>,
     lens: Vec<u32>,
     pub(super) levels: Vec<i16>,
 }
@@ -22,7 +22,9 @@ pub(super) struct Strings {
 impl Strings {
     /// Takes the values; the levels stay for [`Rows::clear`]. Returns their bytes.
     pub(super) fn take_values(&mut self, out: &mut Vec<ByteArray>) -> u64 {
-        let data = self.data.split().freeze();
+        // The writer's dictionary may keep the old buffer; the next slice is likely to need as much.
+        let room = Vec::with_capacity(self.data.len());
+        let data = Bytes::from(std::mem::replace(&mut self.data, room));
         let mut at = 0;
         out.extend(self.lens.drain(..).map(|len| {
             let end = at + len as usize;
