@@ -197,14 +197,15 @@ impl Writer {
         Ok(())
     }
 
-    /// The group is durable: first it can be read, then those who wait are told.
+    /// The group is durable: first it can be read, then those who wait are told, and only then does
+    /// [`super::Wal::durable_group`] say so: whoever asks it finds every frame up to there with its sink. (The log computes
+    /// from it what may be released.)
     fn publish(&self, order: &[&Append], buffer: Buffer, len: u64) {
         let shared = &self.shared;
         let capacity = buffer.capacity() as u64;
         let (bytes, cost) = if order.is_empty() { (bytes::Bytes::new(), 0) } else { (buffer.freeze(), capacity) };
         shared.tail.push(self.next, self.active.at, bytes, cost);
         self.active.live.last_group.store(self.next, Ordering::SeqCst);
-        shared.durable.store(self.next, Ordering::SeqCst);
         shared.queue.set_active(self.active.left() - len);
         shared.metrics.wrote(order, len);
         let mut begin = 0;
@@ -214,5 +215,6 @@ impl Writer {
             sink.durable(&self.done[begin..begin + same]);
             begin += same;
         }
+        shared.durable.store(self.next, Ordering::SeqCst);
     }
 }

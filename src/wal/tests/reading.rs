@@ -173,3 +173,17 @@ fn the_real_file_system_does_the_same_with_and_without_direct_io() {
         again.wal.close().unwrap();
     }
 }
+
+#[test]
+fn a_group_counts_as_durable_only_when_all_its_sinks_were_told() {
+    let fs = FaultyFs::new();
+    let world = World::open(&fs, &options()).unwrap();
+    let before = world.wal.durable_group();
+    let gate = Gate::default();
+    world.wal.append(Append { sink: Arc::new(gate.clone()), ..world.frame(0, 99, 1, false) }).unwrap();
+    gate.wait_until_reached();
+    assert_eq!(world.wal.durable_group(), before, "whoever releases the WAL up to here would miss the frame");
+    gate.open();
+    assert!(world.put(0, 1, 10));
+    assert!(world.wal.durable_group() > before);
+}
