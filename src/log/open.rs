@@ -28,6 +28,8 @@ use crate::wal::{self, Damage, FrameKind, Identity, Recovered, Surroundings, Vis
 const WAL_ID_FILE: &str = "wal-id";
 /// First and longest pause between two tries while the store does not answer at a start.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// How long a start may wait for the store without a word.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// A look at the owner chain that takes longer counts as no answer.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,7 +64,7 @@ impl Log {
         super::settings::check(&options.topic_defaults).map_err(|e| OpenError::Refused(e.to_string()))?;
         let (recovered, found) = recover(&env, fs.clone(), &options).await?;
         let mut lines = found.lines(&recovered);
-        let wait = Wait { on: options.waiting.clone() };
+        let wait = Wait { url: store.display(), on: options.waiting.clone() };
         let bucket = wait.until(|| async {
             let mode = OpenMode::Serve { probe: options.probe };
             Bucket::open(store.clone(), mode, &env.limits).await.map_err(archive_error)
@@ -103,21 +105,30 @@ impl Log {
 
 /// Tries again while the store does not answer, and tells whoever watches.
 struct Wait {
+    url: String,
     on: Option<Waiting>,
 }
 
 impl Wait {
     async fn until<T, F: Future<Output = Result<T, OpenError>>>(&self, once: impl Fn() -> F) -> Result<T, OpenError> {
         let (mut pause, mut said) = (PAUSE.0, false);
+        let mut wait_for = |why: String| {
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(%why, "waiting for the object store");
+            }
+            self.tell(Some(why));
+        };
         loop {
-            match once().await {
-                Err(OpenError::Unavailable(why)) => {
-                    if !said {
-                        tracing::warn!(%why, "waiting for the object store");
-                    }
-                    said = true;
-                    self.tell(Some(why));
+            let mut trying = std::pin::pin!(once());
+            let done = match tokio::time::timeout(SILENCE_MAX, trying.as_mut()).await {
+                Ok(done) => done,
+                Err(_) => {
+                    wait_for(format!("{} did not answer yet", self.url));
+                    trying.await
                 }
+            };
+            match done {
+                Err(OpenError::Unavailable(why)) => wait_for(why),
                 done => {
                     self.tell(None);
                     return done;

@@ -33,7 +33,7 @@ use crate::archive::state::{PartitionEnd, WalPosition};
 use crate::archive::{CommitError, StateChain};
 use crate::base::{ByteBudget, Uuid};
 use crate::store::Store;
-use crate::wal::{FrameKind, FrameMeta, Space};
+use crate::wal::{Condensed, FrameKind, FrameMeta, Space};
 use plan::Unsealed;
 use seal::SealError;
 
@@ -49,6 +49,8 @@ const RETENTION_EVERY_MS: i64 = 30_000;
 const COLLECT_EVERY_MS: i64 = 300_000;
 /// Entries that one look at retention may walk over in a partition.
 const RETENTION_ENTRIES_MAX: usize = 10_000;
+/// Time between two tries to condense: each reads the directories of a file, and what it needs falls only with the seals.
+const CONDENSE_EVERY_MS: i64 = 2_000;
 /// First and longest pause after a failed seal.
 const PAUSE_MS: (i64, i64) = (500, 30_000);
 
@@ -82,6 +84,7 @@ struct Times {
     retention_ms: i64,
     collect_ms: i64,
     expire_ms: i64,
+    condense_ms: i64,
 }
 
 impl Mover {
@@ -105,7 +108,7 @@ impl Mover {
             jobs: Arc::new(Semaphore::new(JOBS_MAX)),
             wake: Notify::new(),
             busy: Mutex::default(),
-            times: Mutex::new(Times { state_ms: now, retention_ms: now, collect_ms: now, expire_ms: now }),
+            times: Mutex::new(Times { state_ms: now, retention_ms: now, collect_ms: now, expire_ms: now, condense_ms: 0 }),
             collector: tokio::sync::Mutex::new(collector),
             releasing: tokio::sync::Mutex::default(),
         }
@@ -323,6 +326,9 @@ impl Mover {
             return;
         }
         let Some(file) = space.files.iter().find(|f| !f.released && !f.kept).map(|f| f.file) else { return };
+        if !due(&mut self.times().condense_ms, self.core.env.clock.now_ms(), CONDENSE_EVERY_MS) {
+            return;
+        }
         let sealed: HashMap<(Uuid, i32), (i64, i64)> =
             partitions.iter().map(|p| (key(p), (p.state().sealed_end, p.0.archive.head().log_start))).collect();
         let needed = move |meta: &FrameMeta, _group: u64| {
@@ -335,7 +341,8 @@ impl Mover {
         let wal = self.core.wal.clone();
         let done = self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await;
         match done {
-            Ok(Ok(done)) => tracing::info!(file, ?done, "condensed a WAL file"),
+            Ok(Ok(Condensed::Done { kept })) => tracing::info!(file, kept, "condensed a WAL file"),
+            Ok(Ok(Condensed::TooMuch { needed })) => tracing::debug!(file, needed, "most of a WAL file is still needed"),
             Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
             Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
         }
