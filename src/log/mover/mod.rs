@@ -108,7 +108,13 @@ impl Mover {
             jobs: Arc::new(Semaphore::new(JOBS_MAX)),
             wake: Notify::new(),
             busy: Mutex::default(),
-            times: Mutex::new(Times { state_ms: now, retention_ms: now, collect_ms: now, expire_ms: now, condense_ms: 0 }),
+            times: Mutex::new(Times {
+                state_ms: now,
+                retention_ms: now,
+                collect_ms: now,
+                expire_ms: now,
+                condense_ms: 0,
+            }),
             collector: tokio::sync::Mutex::new(collector),
             releasing: tokio::sync::Mutex::default(),
         }
@@ -342,7 +348,9 @@ impl Mover {
         let done = self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await;
         match done {
             Ok(Ok(Condensed::Done { kept })) => tracing::info!(file, kept, "condensed a WAL file"),
-            Ok(Ok(Condensed::TooMuch { needed })) => tracing::debug!(file, needed, "most of a WAL file is still needed"),
+            Ok(Ok(Condensed::TooMuch { needed })) => {
+                tracing::debug!(file, needed, "most of a WAL file is still needed")
+            }
             Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
             Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
         }
