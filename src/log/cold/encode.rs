@@ -7,6 +7,12 @@ use crate::record::{BatchBuilder, BatchError, Codec, Pushed, RecordRef};
 /// No batch is larger before compression, unless a single record is: small enough to fit every fetch, large enough that
 /// its header and the compression window do not matter.
 pub(super) const BATCH_BYTES_MAX: u32 = 256 << 10;
+/// No slice is cut into smaller batches than this for the sake of evenness.
+const BATCH_BYTES_MIN: u64 = 64 << 10;
+/// How far the estimate of a batch's length may be off before the slice gets another one.
+const BATCH_SLACK: u64 = 4 << 10;
+/// What the fields of a record usually take besides payload.
+const RECORD_OVERHEAD_USUAL: u64 = 10;
 /// What the fields of a record take besides payload, at most; each header takes [`HEADER_OVERHEAD`] more.
 const RECORD_OVERHEAD: u64 = 40;
 const HEADER_OVERHEAD: u64 = 10;
@@ -44,17 +50,25 @@ pub struct SliceEncoder {
     batches: Vec<EncodedBatch>,
     last_offset: i64,
     records: u32,
+    /// Bytes at which a batch of this slice ends.
+    limit: u64,
 }
 
 impl SliceEncoder {
     /// An encoder that compresses with `codec`.
     pub fn new(codec: Codec) -> Self {
-        Self { builder: BatchBuilder::new(), codec, batches: Vec::new(), last_offset: -1, records: 0 }
+        let limit = u64::from(BATCH_BYTES_MAX);
+        Self { builder: BatchBuilder::new(), codec, batches: Vec::new(), last_offset: -1, records: 0, limit }
     }
 
-    /// Compresses the slices that follow with `codec`.
-    pub(super) fn set_codec(&mut self, codec: Codec) {
+    /// Begins a slice: its batches will be compressed with `codec`, and about equally long. (A slice of 260 KiB as one
+    /// full batch and a remnant would cost clients a batch for a handful of records, and the builder its buffer.)
+    pub(super) fn begin(&mut self, codec: Codec, slice: &SliceInfo) {
+        let bytes = slice.payload_bytes + u64::from(slice.records) * RECORD_OVERHEAD_USUAL;
+        let record = bytes / u64::from(slice.records.max(1));
+        let even = bytes / bytes.div_ceil(u64::from(BATCH_BYTES_MAX) - 2 * BATCH_SLACK).max(1);
         self.codec = codec;
+        self.limit = (even + record + BATCH_SLACK).clamp(BATCH_BYTES_MIN, u64::from(BATCH_BYTES_MAX));
     }
 
     /// Adds a record; offsets must rise within a slice.
@@ -65,7 +79,7 @@ impl SliceEncoder {
         if !self.builder.is_empty() {
             let headers = record.headers.count() as u64 * HEADER_OVERHEAD;
             let size = self.builder.size_estimate() as u64 + record.payload_bytes() + RECORD_OVERHEAD + headers;
-            if size > u64::from(BATCH_BYTES_MAX) {
+            if size > self.limit {
                 self.end_batch()?;
             }
         }

@@ -250,11 +250,13 @@ impl Engine {
     /// Decodes and encodes the slices of a run, one after the other. Runs on a blocking thread.
     fn decode(&self, run: Run, bytes: Vec<Bytes>) {
         let stored = SliceBytes::new(&run.ranges, bytes);
-        let mut bench = self.take_bench(run.codec);
+        let kept = self.benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut bench = kept.unwrap_or_else(|| new_bench(run.codec));
         let mut largest = 0;
         for (index, lease, unread) in run.slices {
             let info = run.open.slices()[index];
             largest = largest.max(plan::encoded_bytes(&info));
+            bench.encoder.begin(run.codec, &info);
             let encoded = run.open.encode(index, &stored, &mut bench).and_then(|()| {
                 let damaged = |message: String| ColdError::Damaged { path: run.path.clone(), message: message.into() };
                 bench.encoder.finish(&info).map_err(damaged)
@@ -277,13 +279,6 @@ impl Engine {
         if largest <= BENCH_BYTES_MAX {
             self.benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
         }
-    }
-
-    fn take_bench(&self, codec: Codec) -> Bench {
-        let kept = self.benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut bench = kept.unwrap_or_else(|| new_bench(codec));
-        bench.encoder.set_codec(codec);
-        bench
     }
 
     /// Bytes of fetches under way.

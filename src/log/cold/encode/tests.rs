@@ -27,6 +27,8 @@ fn info(records: u32) -> SliceInfo {
 }
 
 fn encode(encoder: &mut SliceEncoder, values: &[Vec<u8>]) -> EncodedSlice {
+    let payload_bytes = values.iter().map(|value| value.len() as u64).sum();
+    encoder.begin(encoder.codec, &SliceInfo { payload_bytes, ..info(values.len() as u32) });
     for (offset, value) in values.iter().enumerate() {
         encoder.push(&record(offset as i64, value)).expect("it fits");
     }
@@ -54,11 +56,17 @@ fn batches_end_before_256_kib_and_their_memory_is_what_is_counted() {
 }
 
 #[test]
-fn full_batches_are_not_small() {
-    let values: Vec<Vec<u8>> = (0..2000).map(|_| vec![7; 1024]).collect();
-    let slice = encode(&mut SliceEncoder::new(Codec::None), &values);
-    let (_, full) = slice.batches.split_last().expect("batches");
-    assert!(full.iter().all(|batch| batch.bytes.len() > 64 << 10));
+fn a_slice_is_cut_evenly() {
+    for (count, bytes, batches) in
+        [(257, 1 << 10, 2), (2000, 1 << 10, 9), (10_000, 100, 5), (3, 20, 1), (250, 1 << 10, 2)]
+    {
+        let values: Vec<Vec<u8>> = (0..count).map(|_| vec![7; bytes]).collect();
+        let slice = encode(&mut SliceEncoder::new(Codec::None), &values);
+        assert_eq!(slice.batches.len(), batches, "{count} records of {bytes} bytes");
+        let longest = slice.batches.iter().map(|batch| batch.bytes.len()).max().expect("batches");
+        let shortest = slice.batches.iter().map(|batch| batch.bytes.len()).min().expect("batches");
+        assert!(shortest * 10 >= longest * 7, "{count} records of {bytes} bytes: {shortest} to {longest}");
+    }
 }
 
 #[test]
