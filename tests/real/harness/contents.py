@@ -9,7 +9,7 @@ from .report import expect
 
 
 def by_confluent(broker, topic, partitions, begin=None, timeout_s=60):
-    """Reads from `begin` (partition -> offset; default: the start) to the end of each partition."""
+    """Reads from `begin` (partition -> offset; default: the start) to the end as of now of each partition."""
     begin = begin or {}
     config = {
         "bootstrap.servers": broker.bootstrap,
@@ -19,6 +19,7 @@ def by_confluent(broker, topic, partitions, begin=None, timeout_s=60):
         "log_level": 0,
     }
     consumer = Consumer(config)
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=timeout_s)[1] for p in range(partitions)}
     consumer.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in range(partitions)])
     found = {p: {} for p in range(partitions)}
     left = set(found)
@@ -34,6 +35,9 @@ def by_confluent(broker, topic, partitions, begin=None, timeout_s=60):
                 part = found[message.partition()]
                 expect(message.offset() not in part, f"offset {message.offset()} came twice in one reading")
                 part[message.offset()] = message.value()
+                # Under a producer that never rests an end of partition may never be told.
+                if message.offset() + 1 >= ends[message.partition()]:
+                    left.discard(message.partition())
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
             else:
@@ -48,6 +52,14 @@ def by_esker(out, partitions):
     for line in out.splitlines():
         event = orjson.loads(line)
         found[event["partition"]][event["offset"]] = event["value"].encode()
+    return found
+
+
+def ends(broker, topic, partitions):
+    """The end offset of each partition."""
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends", "log_level": 0})
+    found = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in range(partitions)]
+    consumer.close()
     return found
 
 

@@ -25,11 +25,15 @@ NAMES = {
 READ_TIMEOUT_S = 900
 
 
-def read(reader, broker, topic, minio=None):
-    """Reads the whole topic with one client in a process of its own: partition -> [count, bare, full]."""
+def read(reader, broker, topic, counts, minio=None):
+    """Reads the whole topic with one client in a process of its own: partition -> [count, bare, full].
+
+    `counts`, records per partition, is for clients that cannot see an end.
+    """
     task = {
         "bootstrap": broker.bootstrap,
         "topic": topic,
+        "counts": counts,
         "esker": place.ESKER,
         "store": broker.store_url,
         "minio": minio and minio.endpoint,
@@ -45,12 +49,13 @@ def compare(report, broker, topic, expected, stage, readers, minio=None):
     def timed(reader):
         began = time.monotonic()
         try:
-            found = read(reader, broker, topic, minio)
+            found = read(reader, broker, topic, counts, minio)
             wrong = difference(expected, found)
         except Failed as failure:
             found, wrong = {}, str(failure)
         return found, wrong, time.monotonic() - began
 
+    counts = {partition: part[0] for partition, part in expected.items()}
     records = sum(part[0] for part in expected.values())
     expect(records > 0, "nothing to compare with")
     with ThreadPoolExecutor(2) as pool:
