@@ -38,7 +38,8 @@ fn main() {
     );
     let mut missed = false;
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let cases: [(&str, fn() -> Vec<Record>); 5] = [
+    type Make = fn() -> Vec<Record>;
+    let cases: [(&str, Make); 5] = [
         ("real lines", lines),
         ("JSON 100 B", || json(100)),
         ("JSON 1 KiB", || json(1024)),

@@ -26,8 +26,8 @@ pub(super) struct BlockWriter {
 }
 
 enum Chunk {
-    Library(ColumnWriter<'static>, PageSink),
-    Plain(PlainChunk),
+    Library(Box<ColumnWriter<'static>>, PageSink),
+    Plain(Box<PlainChunk>),
 }
 
 impl BlockWriter {
@@ -37,12 +37,12 @@ impl BlockWriter {
             let description = schema.column(column as usize);
             let codec = properties.compression(description.path());
             match column {
-                Column::HeaderValue => Chunk::Plain(PlainChunk::new(description, codec, false)),
-                Column::Value | Column::ValueRaw => Chunk::Plain(PlainChunk::new(description, codec, dense)),
+                Column::HeaderValue => Chunk::Plain(Box::new(PlainChunk::new(description, codec, false))),
+                Column::Value | Column::ValueRaw => Chunk::Plain(Box::new(PlainChunk::new(description, codec, dense))),
                 _ => {
                     let sink = PageSink::default();
                     let writer = get_column_writer(description, Arc::clone(properties), Box::new(sink.clone()));
-                    Chunk::Library(writer, sink)
+                    Chunk::Library(Box::new(writer), sink)
                 }
             }
         };
