@@ -263,6 +263,11 @@ async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Resul
         found.os_tail_uncertain = recovered.os_tail_uncertain;
         found.unknown_loss_at =
             recovered.damage.iter().filter(|d| d.accepted && d.frame.is_none()).map(|d| *d.groups.end()).max();
+        for frame in recovered.damage.iter().filter(|d| d.accepted).filter_map(|d| d.frame) {
+            let partition = found.partitions.entry((frame.topic_id, frame.partition)).or_default();
+            let end = &mut partition.beginning.end_at_least;
+            *end = (*end).max(frame.last_offset + 1);
+        }
         Ok((recovered, found))
     };
     let done = env.tasks.hot.spawn_blocking(work).await;

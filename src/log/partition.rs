@@ -59,6 +59,8 @@ pub(super) struct Beginning {
     pub damaged: Option<String>,
     /// Acknowledged records may be missing behind the last one: go on at `reserved`, so that no offset is used twice.
     pub uncertain_end: bool,
+    /// End of what was acknowledged and then given up with damage: none of these offsets is used again.
+    pub end_at_least: i64,
 }
 
 #[derive(Debug)]
@@ -99,12 +101,12 @@ impl Partition {
         from_wal: Beginning,
     ) -> Self {
         let manifest = archive.head();
-        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end } = from_wal;
+        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end, end_at_least } = from_wal;
         let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
         let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
         let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
-        let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end };
-        if uncertain_end {
+        let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end.max(end_at_least) };
+        if end > known_end {
             producers.lost_until(end);
         }
         let state = State {
