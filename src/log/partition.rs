@@ -6,6 +6,7 @@
 //! answers the appends below it and wakes the readers that wait.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     pub(super) entries: Arc<dyn EntryLookup>,
     /// One seal at a time.
     pub(super) sealing: tokio::sync::Mutex<()>,
+    /// When it was last said that something cannot be read (monotonic).
+    pub(super) complained: Mutex<Option<Duration>>,
     settings: RwLock<Arc<TopicSettings>>,
     state: Mutex<State>,
 }
@@ -133,6 +136,7 @@ impl Partition {
             entries: Arc::new(OwnEntries(archive.clone())),
             archive,
             sealing: tokio::sync::Mutex::default(),
+            complained: Mutex::default(),
             settings: RwLock::new(settings),
             state: Mutex::new(state),
         }))

@@ -3,6 +3,9 @@
 //! From the first offset in the WAL on everything is hot, also what is sealed already; below, it is cold. Batches of the hot
 //! tier go out as they came in. A position with no record between it and the end gets one COMMIT control batch at the last
 //! offset, so that it reaches the end (DESIGN 6).
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::cold::{ColdError, ColdRequest, ColdTarget};
@@ -16,6 +19,8 @@ use crate::wal::{Position, WalError};
 /// How often a read may be sent from one tier to the other before it is answered empty: each time a WAL file was recycled
 /// under it or a gap was skipped.
 const ROUNDS_MAX: usize = 8;
+/// How often a partition whose data cannot be read says so.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 enum Plan {
     /// Nothing is there yet.
@@ -37,6 +42,30 @@ impl Partition {
     /// # Errors
     /// [`ReadError::OutOfRange`] outside of the log; [`ReadError::Storage`] and [`ReadError::Damaged`] name the object.
     pub async fn read(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        first_always: bool,
+        isolation: Isolation,
+    ) -> Result<Fetched, ReadError> {
+        let read = self.read_tiers(from, max_bytes, first_always, isolation).await;
+        if let Err(error @ (ReadError::Damaged(_) | ReadError::Storage(_))) = &read {
+            self.complain(from, error);
+        }
+        read
+    }
+
+    /// Names for the operator what cannot be read; not with every attempt, for clients try again without end.
+    fn complain(&self, offset: i64, error: &ReadError) {
+        let now = self.0.core.env.clock.elapsed();
+        let mut last = self.0.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now.saturating_sub(last) >= COMPLAIN_EVERY) {
+            *last = Some(now);
+            tracing::error!(topic = self.topic(), partition = self.number(), offset, %error, "cannot be read");
+        }
+    }
+
+    async fn read_tiers(
         &self,
         from: i64,
         max_bytes: usize,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
+mod damage;
 mod tiers;
 
 /// A folder that a log lives in, and what was appended to it.

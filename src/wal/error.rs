@@ -116,6 +116,9 @@ impl std::fmt::Display for Damage {
                 m.topic_id, m.partition, m.base_offset, m.last_offset
             )?;
         }
-        write!(f, ": restore the file, or give the loss up with `esker wal accept-loss`")
+        match self.accepted {
+            true => write!(f, ": accepted as lost with `esker wal accept-loss`"),
+            false => write!(f, ": restore the file, or give the loss up with `esker wal accept-loss`"),
+        }
     }
 }

@@ -237,7 +237,7 @@ impl Engine {
             }
             Err(error) => {
                 self.counts.failures.inc();
-                tracing::warn!(segment = %run.path, %error, "cannot fetch slices");
+                tracing::debug!(segment = %run.path, %error, "cannot fetch slices");
                 for (_, lease, _) in run.slices {
                     lease.fail(error.clone());
                 }
@@ -270,7 +270,7 @@ impl Engine {
                 }
                 Err(error) => {
                     self.counts.failures.inc();
-                    tracing::error!(segment = %run.path, slice = index, %error, "cannot decode a slice");
+                    tracing::debug!(segment = %run.path, slice = index, %error, "cannot decode a slice");
                     lease.fail(error);
                     bench = new_bench(run.codec); // the old one is in the middle of something
                 }

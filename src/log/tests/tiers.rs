@@ -64,7 +64,7 @@ async fn what_was_acknowledged_survives_a_log_that_never_stopped() {
 }
 
 /// The lock of the directory goes with the last task of the old log.
-async fn reopened(place: &Place) -> Log {
+pub(super) async fn reopened(place: &Place) -> Log {
     for _ in 0..100 {
         match Log::open(place.options(), place.env()).await {
             Ok(log) => return log,
