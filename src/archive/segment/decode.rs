@@ -2,7 +2,7 @@
 mod column;
 mod delta;
 mod page;
-mod rle;
+pub(super) mod rle;
 
 use std::ops::Range;
 

@@ -1,5 +1,6 @@
 //! Records in, bytes of a Parquet object out.
 mod block;
+mod levels;
 mod pages;
 mod plain;
 mod rows;

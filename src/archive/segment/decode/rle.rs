@@ -19,7 +19,12 @@ impl Numbers<'_> {
 
 /// Decodes `count` numbers of `width` bits (at most 32). Returns the number when one run holds them all; otherwise they are
 /// in `out`. None when `bytes` hold fewer, or numbers too large for the width.
-pub(super) fn decode(bytes: &[u8], width: u32, count: usize, out: &mut Vec<u32>) -> Option<Option<u32>> {
+pub(in crate::archive::segment) fn decode(
+    bytes: &[u8],
+    width: u32,
+    count: usize,
+    out: &mut Vec<u32>,
+) -> Option<Option<u32>> {
     out.clear();
     if width > 32 {
         return None;

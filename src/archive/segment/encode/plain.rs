@@ -5,13 +5,13 @@ use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType};
 use parquet::column::page::{CompressedPage, Page};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::encodings::levels::LevelEncoder;
 use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::reader::Length;
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
+use super::levels::Levels;
 use super::pages::Pages;
 
 /// Room before the values of a page for its levels, which are known last: a page whose rows are all alike takes 12 bytes.
@@ -100,8 +100,8 @@ pub(super) struct PlainChunk {
     codec: Compression,
     /// Data pages of the second version, which keep values that do not compress as they are.
     v2: bool,
-    rep_encoder: LevelEncoder,
-    def_encoder: LevelEncoder,
+    repeats: Levels,
+    definitions: Levels,
     pages: Pages,
     offsets: OffsetIndexBuilder,
     rows: u64,
@@ -112,10 +112,9 @@ pub(super) struct PlainChunk {
 
 impl PlainChunk {
     pub(super) fn new(column: ColumnDescPtr, codec: Compression, v2: bool) -> Self {
-        let encoder = |max| if v2 { LevelEncoder::v2_streaming(max) } else { LevelEncoder::v1_streaming(max) };
         Self {
-            rep_encoder: encoder(column.max_rep_level()),
-            def_encoder: encoder(column.max_def_level()),
+            repeats: Levels::new(column.max_rep_level(), v2),
+            definitions: Levels::new(column.max_def_level(), v2),
             column,
             codec,
             v2,
@@ -138,14 +137,12 @@ impl PlainChunk {
     ) -> Result<()> {
         let mut levels = Vec::with_capacity(LEVELS_ROOM);
         if let Some(repeats) = repeats {
-            self.rep_encoder.put_with_observer(repeats, |_, _| {});
-            self.rep_encoder.flush_to(|encoded| levels.extend_from_slice(encoded));
+            self.repeats.encode(repeats, &mut levels);
         }
         let rep_len = levels.len();
-        let mut nulls = 0;
         let max = self.column.max_def_level();
-        self.def_encoder.put_with_observer(&values.levels, |level, count| nulls += if level < max { count } else { 0 });
-        self.def_encoder.flush_to(|encoded| levels.extend_from_slice(encoded));
+        let nulls = values.levels.iter().filter(|&&level| level < max).count();
+        self.definitions.encode(&values.levels, &mut levels);
         let start = values.prepend(&levels);
         let unpacked = values.body.len() - start;
         let num_values = values.levels.len() as u32; // at most a slice's rows and headers

@@ -1,13 +1,15 @@
-use parquet::util::bit_util::BitWriter;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Bit-packs with the parquet crate's own writer.
+/// Bit-packs one bit after the other, as the format's text says: from the least significant bit of each byte.
 fn packed(width: u32, numbers: &[u64]) -> Vec<u8> {
-    let mut writer = BitWriter::new(64);
-    numbers.iter().for_each(|&number| writer.put_value(number, width as usize));
-    writer.consume()
+    let bits = numbers.iter().flat_map(|number| (0..width).map(move |bit| number >> bit & 1 == 1));
+    let mut bytes = vec![0; (numbers.len() * width as usize).div_ceil(8)];
+    for (at, _) in bits.enumerate().filter(|(_, bit)| *bit) {
+        bytes[at / 8] |= 1 << (at % 8);
+    }
+    bytes
 }
 
 proptest! {
