@@ -23,6 +23,7 @@
 //! 8 server                 the only place that wires things together
 //! 7 config                 gathers each module's options: flags, ESKER_* variables, esker.toml
 //! 6 kafka | http           translate, never decide
+//! 5 coordinator            groups and their offsets, transactions
 //! 4 log                    the only place that knows there are two tiers
 //! 3 wal | archive          never import each other
 //! 2 record | store         batch codec, pure | object store with retry and counters; chains
@@ -32,6 +33,7 @@ pub mod archive;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod coordinator;
 pub mod http;
 pub mod kafka;
 pub mod log;

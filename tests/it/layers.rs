@@ -11,6 +11,7 @@ const ROWS: &[(&str, u8)] = &[
     ("wal", 3),
     ("archive", 3),
     ("log", 4),
+    ("coordinator", 5),
     ("kafka", 6),
     ("http", 6),
     ("config", 7),

@@ -1,0 +1,78 @@
+//! Why the coordinator refuses. Each variant stands for one code of Kafka's; the codes are made elsewhere.
+
+/// Why a call about a group or its offsets was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// An empty group id, where only a named group makes sense.
+    #[error("the group id must not be empty")]
+    InvalidGroupId,
+    /// A session time-out outside of `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
+    #[error("a session time-out of {asked} ms was asked for; {least} to {most} ms are possible")]
+    InvalidSessionTimeout {
+        /// What the client wants.
+        asked: i32,
+        /// The least that is possible.
+        least: i32,
+        /// The most that is possible.
+        most: i32,
+    },
+    /// The member shares no protocol with the others, or has another protocol type.
+    #[error("the member's protocols are not those of the group")]
+    InconsistentProtocol,
+    /// Nobody of that id is in the group (any more).
+    #[error("the group does not know this member")]
+    UnknownMember,
+    /// Another generation than the group's.
+    #[error("the group is at another generation")]
+    IllegalGeneration,
+    /// The group is between two generations.
+    #[error("the group rebalances")]
+    RebalanceInProgress,
+    /// Somebody else joined with the same `group.instance.id` since.
+    #[error("another member has taken this group.instance.id over")]
+    FencedInstance,
+    /// The first join of a dynamic member (KIP-394): it shall join again with the id that it was given.
+    #[error("join again with the member id that was given")]
+    MemberIdRequired,
+    /// `group.max.size` members are there already.
+    #[error("the group has group.max.size members already")]
+    GroupFull,
+    /// The broker's limit of groups.
+    #[error("there are {0} groups already, which is the limit; delete some, or let their offsets expire")]
+    TooManyGroups(usize),
+    /// What the members say of themselves takes too much space.
+    #[error("the group's members would take {bytes} bytes to store; {most} are possible")]
+    GroupTooLarge {
+        /// Bytes of the item.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// Deletion of a group that has members.
+    #[error("the group has members")]
+    NonEmptyGroup,
+    /// No such group.
+    #[error("there is no group '{0}'")]
+    GroupNotFound(String),
+    /// Deletion of offsets that a member works on.
+    #[error("the group is subscribed to the topic")]
+    SubscribedToTopic,
+    /// Metadata of a commit above `offset.metadata.max.bytes`.
+    #[error("the metadata of an offset has {0} bytes, more than offset.metadata.max.bytes")]
+    MetadataTooLarge(usize),
+    /// A transaction that is not decided has committed offsets of the partition.
+    #[error("a transaction that is not decided holds offsets of the partition")]
+    UnstableOffset,
+    /// No such topic or partition.
+    #[error("there is no such topic or partition")]
+    UnknownTopicOrPartition,
+    /// No topic has the id.
+    #[error("no topic has that id")]
+    UnknownTopicId,
+    /// For the moment: try again.
+    #[error("not available at the moment: {0}")]
+    NotAvailable(String),
+    /// This broker is ending: find another one.
+    #[error("this broker no longer coordinates the group: {0}")]
+    NotCoordinator(String),
+}

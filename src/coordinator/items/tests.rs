@@ -1,0 +1,79 @@
+use serde_json::json;
+
+use super::*;
+
+const TOPIC: Uuid = Uuid([7; 16]);
+const PLACE: TopicPartition = TopicPartition { topic: TOPIC, partition: 3 };
+
+fn committed(expire_ms: Option<i64>) -> Committed {
+    Committed { offset: 42, leader_epoch: 5, metadata: "m/\"\u{1F980}".into(), commit_ms: 1_700_000_000_000, expire_ms }
+}
+
+#[test]
+fn the_format_stays_what_it_is() {
+    assert_eq!(offset_key("a/b", PLACE), "offset/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
+    assert_eq!(pending_key("a/b", 9, PLACE), "pending/9/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
+    assert_eq!(group_key(""), "group/");
+    assert_eq!(value_of(&committed(None)), json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64]));
+    assert_eq!(value_of(&committed(Some(8))), json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64, 8]));
+    let member = ClassicMember {
+        id: "c-1".into(),
+        instance: Some("i".into()),
+        client_id: "c".into(),
+        client_host: "/127.0.0.1".into(),
+        session_ms: 10_000,
+        rebalance_ms: 60_000,
+        protocols: vec![("range".into(), Blob(Bytes::from_static(b"\xff\x00\x01")))],
+        assignment: Blob(Bytes::new()),
+    };
+    let group = GroupItem::Classic(ClassicItem {
+        generation: 4,
+        protocol_type: Some("consumer".into()),
+        protocol: Some("range".into()),
+        leader: Some("c-1".into()),
+        since_ms: 17,
+        members: vec![member],
+    });
+    let value = json!({
+        "type": "classic", "generation": 4, "protocol_type": "consumer", "protocol": "range", "leader": "c-1",
+        "since_ms": 17,
+        "members": [{
+            "id": "c-1", "instance": "i", "client_id": "c", "client_host": "/127.0.0.1", "session_ms": 10_000,
+            "rebalance_ms": 60_000, "protocols": [["range", "/wAB"]], "assignment": "",
+        }],
+    });
+    assert_eq!(value_of(&group), value);
+    assert_eq!(Item::read("group/g", &value), Ok(Some(Item::Group("g".into(), group))));
+}
+
+#[test]
+fn ids_of_groups_may_hold_any_character() {
+    for group in ["", "g", "a/b/c", "offset/1/2", "\u{1F980}", "//"] {
+        for expire in [None, Some(9)] {
+            let committed = committed(expire);
+            let value = value_of(&committed);
+            let read = Item::read(&offset_key(group, PLACE), &value);
+            assert_eq!(read, Ok(Some(Item::Offset(group.into(), PLACE, committed.clone()))));
+            let read = Item::read(&pending_key(group, -7, PLACE), &value);
+            assert_eq!(read, Ok(Some(Item::Pending(group.into(), -7, PLACE, committed))));
+        }
+    }
+}
+
+#[test]
+fn items_of_others_are_passed_over_and_damaged_ones_named() {
+    assert_eq!(Item::read("txn/t", &json!({})), Ok(None));
+    assert_eq!(Item::read("later/t", &json!(1)), Ok(None));
+    for (key, value) in [
+        ("group/g", json!({"type": "share"})),
+        ("group/g", json!([])),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/3", json!([1, 2, "", 3])),
+        ("offset/nope/3/g", json!([1, 2, "", 3])),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/x/g", json!([1, 2, "", 3])),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, 3])),
+        ("pending/x/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, "", 3])),
+    ] {
+        let bad = Item::read(key, &value).unwrap_err();
+        assert!(bad.to_string().contains(key) && !bad.why.is_empty(), "{bad}");
+    }
+}
