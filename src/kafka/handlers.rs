@@ -1,7 +1,11 @@
 //! One file per API: a request becomes calls of the log, what the log says becomes a response. Nothing is decided here.
 //!
-//! Requests are taken in here: looked up in the table of APIs, decoded, counted, and handed to their handler. Produce
-//! overlaps with what follows it, as its order is kept by the append itself; every other request of a connection is
+//! Requests are taken in here: looked up in the table of APIs, decoded, counted, and handed to their handler. Which
+//! APIs have one is said in one place, by `handlers!` below, one line per API: what is dispatched, what ApiVersions
+//! advertises and what is counted come from it. The table of the messages may be ahead of it; an API without a line here
+//! is unknown to clients.
+//!
+//! Produce overlaps with what follows it, as its order is kept by the append itself; every other request of a connection is
 //! answered before the next one is started, as Kafka does it. (A fetch that overlapped with others could wait for response
 //! memory that answers behind it hold.)
 mod api_versions;
@@ -62,6 +66,50 @@ pub struct Call {
     started: Duration,
 }
 
+/// Makes [`SPOKEN`] and the dispatch from one line per API, by key. `alone`: a request is answered before the next one is
+/// started; `start`: the handler says itself when the next one may start.
+macro_rules! handlers {
+    ($( $how:ident $api:ident => $handler:path; )*) => {
+        /// The APIs that have a handler, by key.
+        pub const SPOKEN: &[Api] = &[$( Api::$api, )*];
+
+        impl Endpoint {
+            fn dispatch(self: &Arc<Self>, call: Call, request: Received) -> Result<Step, Hangup> {
+                match call.api {
+                    $( Api::$api => handlers!(@$how self, call, request, $handler), )*
+                    _ => Err(not_spoken(call.header.api_key)),
+                }
+            }
+        }
+    };
+    (@alone $endpoint:ident, $call:ident, $request:ident, $handler:path) => { $endpoint.alone($call, $request, $handler) };
+    (@start $endpoint:ident, $call:ident, $request:ident, $handler:path) => { $handler($endpoint, $call, $request) };
+}
+
+handlers! {
+    start Produce => produce::start;
+    start Fetch => fetch::start;
+    alone ListOffsets => list_offsets::answer;
+    alone Metadata => metadata::answer;
+    alone FindCoordinator => find_coordinator::answer;
+    alone ApiVersions => api_versions::answer;
+    alone CreateTopics => topics::create;
+    alone DeleteTopics => topics::delete;
+    alone DeleteRecords => delete_records::answer;
+    alone InitProducerId => init_producer_id::answer;
+    alone OffsetForLeaderEpoch => offset_for_leader_epoch::answer;
+    alone DescribeConfigs => configs::describe;
+    alone AlterConfigs => configs::replace;
+    alone DescribeLogDirs => describe_log_dirs::answer;
+    alone CreatePartitions => topics::extend;
+    alone IncrementalAlterConfigs => configs::change;
+    alone DescribeCluster => describe_cluster::answer;
+}
+
+fn not_spoken(api_key: i16) -> Hangup {
+    Hangup(format!("a request of API {api_key}, which is not spoken here, arrived"))
+}
+
 impl Service for Endpoint {
     fn start(self: &Arc<Self>, request: Received) -> Step {
         self.take_in(request).unwrap_or_else(|hangup| Step::Done(Err(hangup)))
@@ -77,9 +125,7 @@ impl Endpoint {
     fn take_in(self: &Arc<Self>, request: Received) -> Result<Step, Hangup> {
         let header = RequestHeader::peek(&request.frame).map_err(|error| Hangup(error.to_string()))?;
         let RequestHeader { api_key, api_version, .. } = header;
-        let Some(api) = Api::from_key(api_key) else {
-            return Err(Hangup(format!("a request of API {api_key}, which is not spoken here, arrived")));
-        };
+        let api = Api::from_key(api_key).filter(|api| SPOKEN.contains(api)).ok_or_else(|| not_spoken(api_key))?;
         let call = Call { header, api, started: self.shared.clock.elapsed() };
         self.shared.counts.request(api, request.frame.len());
         if !api.versions().contains(&api_version) {
@@ -92,28 +138,6 @@ impl Endpoint {
             return Err(Hangup(format!("{name} version {api_version} arrived; {lowest} to {highest} are spoken here")));
         }
         self.dispatch(call, request)
-    }
-
-    fn dispatch(self: &Arc<Self>, call: Call, request: Received) -> Result<Step, Hangup> {
-        match call.api {
-            Api::Produce => produce::start(self, call, request),
-            Api::Fetch => fetch::start(self, call, request),
-            Api::ApiVersions => self.alone(call, request, api_versions::answer),
-            Api::Metadata => self.alone(call, request, metadata::answer),
-            Api::FindCoordinator => self.alone(call, request, find_coordinator::answer),
-            Api::ListOffsets => self.alone(call, request, list_offsets::answer),
-            Api::InitProducerId => self.alone(call, request, init_producer_id::answer),
-            Api::CreateTopics => self.alone(call, request, topics::create),
-            Api::DeleteTopics => self.alone(call, request, topics::delete),
-            Api::CreatePartitions => self.alone(call, request, topics::extend),
-            Api::DescribeConfigs => self.alone(call, request, configs::describe),
-            Api::AlterConfigs => self.alone(call, request, configs::replace),
-            Api::IncrementalAlterConfigs => self.alone(call, request, configs::change),
-            Api::DescribeCluster => self.alone(call, request, describe_cluster::answer),
-            Api::OffsetForLeaderEpoch => self.alone(call, request, offset_for_leader_epoch::answer),
-            Api::DeleteRecords => self.alone(call, request, delete_records::answer),
-            Api::DescribeLogDirs => self.alone(call, request, describe_log_dirs::answer),
-        }
     }
 
     /// Has a request answered before the next one is started.

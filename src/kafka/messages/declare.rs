@@ -8,7 +8,7 @@
 //!
 //! The default is the type's own unless it is given. Unknown tagged fields are skipped.
 
-/// Declares message structs with [`super::wire::Wire`]; see the module's text.
+/// Declares message structs with [`super::wire::Wire`] and [`super::wire::Nullable`]; see the module's text.
 macro_rules! messages {
     ($(
         $(#[$meta:meta])*
@@ -55,6 +55,22 @@ macro_rules! messages {
                     })?;
                 }
                 Ok(it)
+            }
+        }
+
+        impl $crate::kafka::messages::wire::Nullable for $name {
+            fn write_option(value: Option<&Self>, to: &mut $crate::kafka::messages::wire::Writer) {
+                $crate::kafka::messages::wire::write_presence(value.is_some(), to);
+                if let Some(value) = value {
+                    $crate::kafka::messages::wire::Wire::write(value, to);
+                }
+            }
+
+            fn read_option(
+                from: &mut $crate::kafka::messages::wire::Reader,
+            ) -> Result<Option<Self>, $crate::kafka::messages::wire::DecodeError> {
+                let present = $crate::kafka::messages::wire::read_presence(from)?;
+                present.then(|| $crate::kafka::messages::wire::Wire::read(from)).transpose()
             }
         }
 

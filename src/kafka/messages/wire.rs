@@ -47,6 +47,9 @@ pub enum Problem {
     /// The elements of its arrays would take many times the memory of the frame.
     #[error("too many array elements")]
     TooManyElements,
+    /// A version that does not exist, where the version is part of the message.
+    #[error("no such version")]
+    Version,
     /// Bytes that belong to nothing, in a tagged field.
     #[error("bytes left over")]
     LeftOver,
@@ -406,7 +409,7 @@ impl Writer {
     }
 }
 
-macro_rules! integers {
+macro_rules! numbers {
     ($($ty:ty)*) => {$(
         impl Wire for $ty {
             fn write(&self, to: &mut Writer) {
@@ -419,7 +422,7 @@ macro_rules! integers {
     )*};
 }
 
-integers!(i8 i16 i32 i64);
+numbers!(i8 i16 u16 i32 i64 f64);
 
 impl Wire for bool {
     fn write(&self, to: &mut Writer) {
@@ -446,6 +449,16 @@ impl<T: Nullable> Wire for Option<T> {
     fn read(from: &mut Reader) -> Result<Self, DecodeError> {
         T::read_option(from)
     }
+}
+
+/// Whether a nullable struct follows: 1, or -1 for null.
+pub fn write_presence(present: bool, to: &mut Writer) {
+    (if present { 1i8 } else { -1 }).write(to);
+}
+
+/// See [`write_presence`]; as Kafka does, takes every number from 0 as a struct that follows.
+pub fn read_presence(from: &mut Reader) -> Result<bool, DecodeError> {
+    Ok(i8::read(from)? >= 0)
 }
 
 /// [`Wire`] of a type that cannot be null here, by way of its [`Nullable`] form.

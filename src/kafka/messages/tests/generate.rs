@@ -52,6 +52,19 @@ macro_rules! integers {
 
 integers!(i8 i16 i32 i64);
 
+impl Generate for u16 {
+    fn generate(by: &mut Generator) -> Self {
+        by.random.u64() as Self
+    }
+}
+
+impl Generate for f64 {
+    /// Always equal to itself, as NaN is not.
+    fn generate(by: &mut Generator) -> Self {
+        i32::generate(by) as Self / 64.0
+    }
+}
+
 impl Generate for bool {
     fn generate(by: &mut Generator) -> Self {
         by.below(2) == 1

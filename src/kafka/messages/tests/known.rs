@@ -1,6 +1,7 @@
 //! Bytes written by hand: versions that the kafka-protocol crate does not have, and rules that it does not show.
 use bytes::Bytes;
 
+use crate::base::Uuid;
 use crate::kafka::messages::produce::*;
 use crate::kafka::messages::wire::{DecodeError, EncodeError, Problem, Records};
 use crate::kafka::messages::*;
@@ -71,6 +72,101 @@ fn record_bytes_are_slices_of_the_frame_and_are_not_copied_on_the_way_out() {
     let frame = encode_response::<fetch::FetchRequest>(18, 1, &response).unwrap();
     let apart: Vec<usize> = frame.pieces().iter().filter(|p| p.len() >= 1024).map(Bytes::len).collect();
     assert_eq!(apart, [2000, 3000]);
+}
+
+/// A frame is read as `request`, and `request` is written as the frame.
+fn request_is<R: Request + PartialEq + std::fmt::Debug>(version: i16, request: &R, parts: &[&str]) {
+    let frame = hex(parts);
+    assert_eq!(decode_request::<R>(frame.clone()).as_ref(), Ok(request));
+    assert_eq!(encode_request(version, 7, "c", request).unwrap().to_bytes().slice(4..), frame);
+}
+
+/// The same of a response.
+fn response_is<R: Request>(version: i16, response: &R::Response, parts: &[&str])
+where
+    R::Response: Clone + PartialEq + std::fmt::Debug,
+{
+    let frame = hex(parts);
+    assert_eq!(encode_response::<R>(version, 7, response).unwrap().to_bytes().slice(4..), frame);
+    assert_eq!(&decode_response::<R>(version, frame).unwrap(), &(7, response.clone()));
+}
+
+const TOPIC_ID: &str = "09090909 09090909 09090909 09090909";
+
+#[test]
+fn offset_commit_10_names_topics_by_id() {
+    use offset_commit::*;
+    let topic_id = Uuid([9; 16]);
+    let partitions =
+        vec![OffsetCommitRequestPartition { partition_index: 2, committed_offset: 5, ..Default::default() }];
+    let topic = OffsetCommitRequestTopic { topic_id, partitions, ..Default::default() };
+    let request = OffsetCommitRequest { group_id: "g".into(), topics: vec![topic], ..Default::default() };
+    let partition = "02 00000002 0000000000000005 ffffffff 01 00";
+    let fields = ["00", "02 67 ffffffff 01 00 02", TOPIC_ID, partition, "00 00"].concat();
+    request_is(10, &request, &[&header("0008", "000a"), &fields]);
+
+    let partitions = vec![OffsetCommitResponsePartition { partition_index: 2, error_code: 100 }];
+    let topic = OffsetCommitResponseTopic { topic_id, partitions, ..Default::default() };
+    let response = OffsetCommitResponse { topics: vec![topic], ..Default::default() };
+    let parts = ["00000007 00 00000000 02", TOPIC_ID, "02 00000002 0064 00 00 00"];
+    response_is::<OffsetCommitRequest>(10, &response, &parts);
+}
+
+#[test]
+fn offset_fetch_10_names_topics_by_id() {
+    use offset_fetch::*;
+    let topic_id = Uuid([9; 16]);
+    let topic = OffsetFetchRequestTopics { topic_id, partition_indexes: vec![2], ..Default::default() };
+    let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
+    let request = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
+    let fields = ["00 02", "02 67 00 ffffffff 02", TOPIC_ID, "02 00000002 00 00", "01 00"].concat();
+    request_is(10, &request, &[&header("0009", "000a"), &fields]);
+
+    let partition = OffsetFetchResponsePartitions { partition_index: 2, committed_offset: 5, ..Default::default() };
+    let topic = OffsetFetchResponseTopics { topic_id, partitions: vec![partition], ..Default::default() };
+    let group = OffsetFetchResponseGroup { group_id: "g".into(), topics: vec![topic], error_code: 0 };
+    let response = OffsetFetchResponse { groups: vec![group], ..Default::default() };
+    let partition = "02 00000002 0000000000000005 ffffffff 01 0000 00";
+    let parts = ["00000007 00 00000000 02 02 67 02", TOPIC_ID, partition, "00 0000 00 00"];
+    response_is::<OffsetFetchRequest>(10, &response, &parts);
+}
+
+#[test]
+fn write_txn_markers_2_says_the_version_of_transactions() {
+    use write_txn_markers::*;
+    let topics = vec![WritableTxnMarkerTopic { name: "t".into(), partition_indexes: vec![2] }];
+    let marker = WritableTxnMarker {
+        producer_id: 3,
+        producer_epoch: 4,
+        transaction_result: true,
+        topics,
+        coordinator_epoch: 5,
+        transaction_version: 2,
+    };
+    let request = WriteTxnMarkersRequest { markers: vec![marker] };
+    let fields = "00 02 0000000000000003 0004 01 02 02 74 02 00000002 00 00000005 02 00 00";
+    request_is(2, &request, &[&header("001b", "0002"), fields]);
+
+    let partitions = vec![WritableTxnMarkerPartitionResult { partition_index: 2, error_code: 0 }];
+    let topics = vec![WritableTxnMarkerTopicResult { name: "t".into(), partitions }];
+    let response = WriteTxnMarkersResponse { markers: vec![WritableTxnMarkerResult { producer_id: 3, topics }] };
+    let parts = ["00000007 00 02 0000000000000003 02 02 74 02 00000002 0000 00 00 00 00"];
+    response_is::<WriteTxnMarkersRequest>(2, &response, &parts);
+}
+
+#[test]
+fn the_consumer_protocol_is_read_in_versions_of_the_future_too() {
+    use consumer_protocol::*;
+    let subscription = ConsumerProtocolSubscription { topics: vec!["t".into()], ..Default::default() };
+    let zero = hex(&["0000 00000001 0001 74 ffffffff"]);
+    assert_eq!(encode(0, &subscription).unwrap(), zero);
+    assert_eq!(decode(zero), Ok((0, subscription.clone())));
+    let ninth = hex(&["0009 00000001 0001 74 ffffffff 00000000 ffffffff ffff 12345678"]);
+    assert_eq!(decode(ninth), Ok((9, subscription.clone())));
+    let negative = decode::<ConsumerProtocolAssignment>(hex(&["ffff 00000000 ffffffff"]));
+    assert_eq!(negative.unwrap_err().problem, Problem::Version);
+    let cut = decode::<ConsumerProtocolSubscription>(hex(&["0001 00000001 0001 74 ffffffff"]));
+    assert_eq!(cut.unwrap_err().problem, Problem::Truncated);
 }
 
 #[test]
