@@ -426,7 +426,7 @@ impl Ownership {
     }
 
     /// Whether the WAL began with the loss of the one before: chains older than it get a gap up to `reserved`.
-    pub(super) fn began_after_loss(&self) -> bool {
+    pub fn began_after_loss(&self) -> bool {
         !self.0.claim.after_release
     }
 

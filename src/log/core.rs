@@ -5,6 +5,7 @@ use super::Env;
 use super::cold::ColdReader;
 use super::count::Counts;
 use super::fence::Fence;
+use super::state::StateLog;
 use crate::archive::Ownership;
 use crate::wal::Wal;
 
@@ -14,15 +15,16 @@ pub(super) struct Core {
     pub wal: Wal,
     pub cold: ColdReader,
     pub fence: Fence,
+    pub state: StateLog,
     pub ownership: Ownership,
     pub metrics: Counts,
     producer_ids: AtomicU32,
 }
 
 impl Core {
-    pub fn new(env: Env, wal: Wal, cold: ColdReader, fence: Fence, ownership: Ownership) -> Self {
+    pub fn new(env: Env, wal: Wal, cold: ColdReader, fence: Fence, state: StateLog, ownership: Ownership) -> Self {
         let metrics = Counts::new(&env.metrics);
-        Self { env, wal, cold, fence, ownership, metrics, producer_ids: AtomicU32::new(0) }
+        Self { env, wal, cold, fence, state, ownership, metrics, producer_ids: AtomicU32::new(0) }
     }
 
     /// The epoch that records of this life carry.

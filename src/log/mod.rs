@@ -39,6 +39,7 @@
 //! | `hot` | which offsets lie where in the WAL (pure) |
 //! | `read`, `lookup`, `sealed` | the one read path; offsets by time and epoch |
 //! | `bucket` | the read-only form, on a bucket alone |
+//! | `state` | the coordinator's items: changes in the WAL, folded into the bucket |
 //! | `cold` | slices, caches, read-ahead |
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
@@ -60,6 +61,7 @@ mod producers;
 mod read;
 mod sealed;
 pub mod settings;
+mod state;
 mod topics;
 mod wait;
 
@@ -71,6 +73,7 @@ use std::time::Duration;
 pub use bucket::{BucketLog, BucketPartition};
 pub use error::{AppendError, OpenError, ReadError, TopicError};
 pub use partition::Partition;
+pub use state::{Changes, PendingState};
 
 use crate::base::tasks::Tasks;
 use crate::base::{Clock, Limits, Metrics, Random, Uuid};
@@ -571,9 +574,10 @@ impl Log {
         let inner = &self.0;
         let partitions = inner.registry.partitions(None).unwrap_or_default();
         partitions.iter().for_each(|p| p.refuse_appends("the broker is stopping"));
+        inner.core.state.close("the broker is stopping");
         let mut unsealed = Vec::new();
         let synced = async {
-            while !partitions.iter().all(Partition::is_synced) {
+            while !(inner.core.state.is_synced() && partitions.iter().all(Partition::is_synced)) {
                 tokio::time::sleep(SYNC_POLL).await
             }
         };

@@ -11,17 +11,21 @@ use super::fence::{Fence, Look};
 use super::hot::Span;
 use super::mover::{Mover, seal};
 use super::partition::Beginning;
+use super::state::{self, Behind, StateLog};
 use super::topics::Registry;
 use super::{Env, Log, OpenError, Options, StartReport, Waiting};
 use crate::archive::bucket::OpenMode;
 use crate::archive::collect::{CollectOptions, Collector};
 use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
+use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
 use crate::base::Uuid;
 use crate::record::BatchHeader;
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
-use crate::wal::{self, Damage, FrameKind, Identity, Recovered, Surroundings, Visit, Wal, WalError};
+use crate::wal::{
+    self, Damage, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
+};
 
 /// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
 /// killed in between is recognised.
@@ -92,10 +96,11 @@ impl Log {
         let removed_retention_ms = removed_retention(&options);
         let collector = Collector::new(&archive, CollectOptions { removed_retention_ms });
         let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
-        let core = Arc::new(Core::new(env, wal, cold, fence, ownership.clone()));
+        let mut found = if keep_wal { found } else { FromWal::default() };
+        let state = found.state_behind(&archive.state.head(), identity.wal_id)?;
+        let core = Arc::new(Core::new(env, wal, cold, fence, state, ownership.clone()));
         let defaults = options.topic_defaults.clone();
         let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
-        let mut found = if keep_wal { found } else { FromWal::default() };
         registry.load(archive.partitions, |p| found.beginning(p, &mut lines)).await.map_err(archive_error)?;
         let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
         let report = StartReport { cluster_id: bucket.cluster_id(), epoch: ownership.epoch(), lines };
@@ -150,6 +155,9 @@ impl Wait {
 #[derive(Default)]
 struct FromWal {
     partitions: HashMap<(Uuid, i32), Collected>,
+    state: Behind,
+    /// Why a state frame cannot be used, with its group.
+    state_damaged: Vec<(u64, String)>,
     /// Groups of accepted damage whose frames are unknown.
     unknown_loss_at: Option<u64>,
     os_tail_uncertain: bool,
@@ -165,6 +173,9 @@ struct Collected {
 impl FromWal {
     fn visit(&mut self, visit: Visit<'_>) {
         let Visit { meta, position, payload } = visit;
+        if meta.kind == FrameKind::STATE {
+            return self.visit_state(meta, position, payload);
+        }
         let partition = self.partitions.entry((meta.topic_id, meta.partition)).or_default();
         match (meta.kind, payload) {
             (FrameKind::BATCH, Ok(batch)) => {
@@ -193,6 +204,27 @@ impl FromWal {
             }
             (_, Err(damage)) if !damage.accepted => partition.damaged.push(damage.clone()),
             _ => {}
+        }
+    }
+
+    fn visit_state(&mut self, meta: &FrameMeta, position: Position, payload: Result<&[u8], &Damage>) {
+        let why = match payload.map(state::decode) {
+            Ok(Ok(changes)) => return self.state.record(position, meta.append_time, changes),
+            Ok(Err(error)) => {
+                format!("a change of groups or transactions in group {} of the WAL: {error}", position.group)
+            }
+            Err(damage) if damage.accepted => return,
+            Err(damage) => format!("changes of groups or transactions: {damage}"),
+        };
+        self.state_damaged.push((position.group, why));
+    }
+
+    /// What groups and transactions did after the newest state version.
+    fn state_behind(&mut self, head: &State, wal_id: Uuid) -> Result<StateLog, OpenError> {
+        let r = if head.r.wal_id == wal_id { head.r.group } else { 0 };
+        match self.state_damaged.iter().find(|(group, _)| *group >= r) {
+            Some((_, why)) => Err(OpenError::Damaged(why.clone())),
+            None => Ok(StateLog::new(std::mem::take(&mut self.state), r, head.items.len())),
         }
     }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
 mod damage;
+mod state;
 mod tiers;
 
 /// A folder that a log lives in, and what was appended to it.

@@ -166,6 +166,15 @@ impl Wal {
         self.0.shared.queue.push(append)
     }
 
+    /// Queues frames that become durable together or not at all, as they go into one group: a recovery finds all or none.
+    /// Otherwise like [`Wal::append`].
+    ///
+    /// # Errors
+    /// None of them leaves a trace of any frame; [`WalError::TooLarge`] also for more frames than a group holds.
+    pub fn append_together(&self, appends: Vec<Append>) -> Result<(), WalError> {
+        self.0.shared.queue.push_together(appends)
+    }
+
     /// The frames at `positions`, in that order, if all of them are in memory. With `join`, frames that lie side by side come
     /// as one piece.
     pub fn read_memory(&self, positions: &[Position], join: bool) -> Option<Vec<Bytes>> {

@@ -17,14 +17,8 @@ impl FrameKind {
     pub const BATCH: u8 = 1;
     /// A move of a partition's log start.
     pub const LOG_START: u8 = 2;
-    /// A topic was created, altered or deleted.
-    pub const TOPIC: u8 = 3;
-    /// Idempotent producers of a partition that expired.
-    pub const PRODUCERS: u8 = 4;
-    /// A change of a consumer group.
-    pub const GROUP: u8 = 5;
-    /// A change of a transaction.
-    pub const TXN: u8 = 6;
+    /// A change of the coordinator's state: groups, committed offsets, transactions.
+    pub const STATE: u8 = 5;
 }
 
 /// What the directory says about a frame. The WAL itself looks at `topic_id` and `partition` only, to keep the frames of

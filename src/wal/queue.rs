@@ -32,7 +32,7 @@ pub(crate) struct QueueLimits {
 }
 
 struct State {
-    frames: VecDeque<Append>,
+    frames: VecDeque<Waiting>,
     /// What the frames will take on disk, but for padding.
     bytes: u64,
     room: Room,
@@ -41,6 +41,12 @@ struct State {
     /// The number of frames at which the writer wants to be woken.
     wake_at: usize,
     end: Option<End>,
+}
+
+struct Waiting {
+    append: Append,
+    /// The next frame goes into the same group.
+    joined: bool,
 }
 
 enum End {
@@ -64,10 +70,6 @@ pub(crate) fn payload_len(append: &Append) -> usize {
     append.head.map_or(0, |head| head.len()) + append.body.len()
 }
 
-fn cost(append: &Append) -> u64 {
-    (ENTRY_LEN + payload_len(append)) as u64
-}
-
 impl Queue {
     pub fn new(limits: QueueLimits) -> Self {
         let state = State {
@@ -83,32 +85,50 @@ impl Queue {
 
     /// Adds a frame, or says why not; never waits.
     pub fn push(&self, append: Append) -> Result<(), WalError> {
-        let len = payload_len(&append) as u64;
+        let mut state = self.admit(1, payload_len(&append) as u64, append.urgent)?;
+        state.frames.push_back(Waiting { append, joined: false });
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Adds frames that go into one group: all of them, or none. They are urgent if the first one is.
+    pub fn push_together(&self, appends: Vec<Append>) -> Result<(), WalError> {
+        let Some(first) = appends.first() else { return Ok(()) };
+        let (count, payload) = (appends.len(), appends.iter().map(|append| payload_len(append) as u64).sum());
+        let mut state = self.admit(count, payload, first.urgent)?;
+        let left = (0..count).rev();
+        state.frames.extend(appends.into_iter().zip(left).map(|(append, left)| Waiting { append, joined: left > 0 }));
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Takes the room for so many frames that go into one group.
+    fn admit(&self, frames: usize, payload: u64, urgent: bool) -> Result<MutexGuard<'_, State>, WalError> {
         let max = self.limits.file_bytes - BLOCK as u64;
-        if group_len(1, len) > max || len > u64::from(u32::MAX) {
-            return Err(WalError::TooLarge { bytes: len, max: max - BLOCK as u64 });
+        if group_len(frames, payload) > max || payload > u64::from(u32::MAX) || frames > GROUP_FRAMES_MAX {
+            return Err(WalError::TooLarge { bytes: payload, max: max - BLOCK as u64 });
         }
         let mut state = self.lock();
         state.may_end()?;
         let free = (state.active + state.room.bytes).saturating_sub(state.bytes);
-        let keep = if append.urgent { 0 } else { self.limits.reserve };
-        if free < cost(&append) + keep {
+        let keep = if urgent { 0 } else { self.limits.reserve };
+        let cost = (frames * ENTRY_LEN) as u64 + payload;
+        if free < cost + keep {
             return Err(match state.room.disk_full {
                 true => WalError::DiskFull(self.limits.dir.clone()),
                 false => WalError::NoSpace { pinned: state.room.pinned, budget: self.limits.budget },
             });
         }
-        state.bytes += cost(&append);
-        state.frames.push_back(append);
-        let wake = state.frames.len() >= state.wake_at;
-        if wake {
+        state.bytes += cost;
+        Ok(state)
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if state.frames.len() >= state.wake_at {
             state.wake_at = usize::MAX;
-        }
-        drop(state);
-        if wake {
+            drop(state);
             self.wake.notify_one();
         }
-        Ok(())
     }
 
     /// Waits for frames, for at most `quiet`.
@@ -145,21 +165,23 @@ impl Queue {
         self.lock().frames.len()
     }
 
-    /// Moves the frames of the next group to `group`, as many as fit in `left` bytes of the file: none if the first does
-    /// not.
+    /// Moves the frames of the next group to `group`, as many as fit in `left` bytes of the file, but none without those
+    /// that it is joined with: none at all if the first ones do not fit.
     pub fn take(&self, left: u64, group: &mut Vec<Append>) {
         let mut state = self.lock();
         let mut payload = 0;
-        while let Some(frame) = state.frames.front() {
-            let len = payload_len(frame) as u64;
-            let grown = group_len(group.len() + 1, payload + len);
-            let full = grown > self.limits.group_max_bytes || group.len() >= GROUP_FRAMES_MAX;
-            if grown > left || full && !group.is_empty() {
+        loop {
+            let (count, len) = state.first_unit();
+            let grown = group_len(group.len() + count, payload + len);
+            let full = grown > self.limits.group_max_bytes || group.len() + count > GROUP_FRAMES_MAX;
+            if count == 0 || grown > left || full && !group.is_empty() {
                 return;
             }
             payload += len;
-            state.bytes -= cost(frame);
-            group.extend(state.frames.pop_front());
+            for Waiting { append, .. } in state.frames.drain(..count) {
+                group.push(append);
+            }
+            state.bytes -= (count * ENTRY_LEN) as u64 + len;
         }
     }
 
@@ -209,6 +231,18 @@ impl Queue {
 }
 
 impl State {
+    /// How many frames stand first and go together, and the bytes of their payloads.
+    fn first_unit(&self) -> (usize, u64) {
+        let (mut count, mut payload) = (0, 0);
+        for Waiting { append, joined } in &self.frames {
+            (count, payload) = (count + 1, payload + payload_len(append) as u64);
+            if !joined {
+                break;
+            }
+        }
+        (count, payload)
+    }
+
     fn may_end(&self) -> Result<(), WalError> {
         match &self.end {
             None => Ok(()),

@@ -5,7 +5,8 @@
 //! [`JOBS_MAX`], and within the byte budget for seals.
 //! # Order
 //! PUT segment, manifest version, state version, release WAL below R. R is the group below which every record of every
-//! partition is sealed and every log start is in a manifest; one place computes it ([`Mover::r`]).
+//! partition is sealed and every log start is in a manifest; one place computes it ([`Mover::r`]). The coordinator's items are
+//! folded up to it, so that no restored group is ahead of the data.
 //! # Failure
 //! A store that is away is tried again with growing pauses, per partition; nothing is lost but time, and the WAL fills up to
 //! its budget. A commit that was fenced ends the service of this broker. A crash at any point leaves at most an object that
@@ -29,7 +30,7 @@ use crate::archive::collect::Collector;
 use crate::archive::manifest::Change;
 use crate::archive::manifest::Retention;
 use crate::archive::manifest::model::RESERVE;
-use crate::archive::state::{PartitionEnd, WalPosition};
+use crate::archive::state::{Items, PartitionEnd, WalPosition};
 use crate::archive::{CommitError, StateChain};
 use crate::base::{ByteBudget, Uuid};
 use crate::store::Store;
@@ -118,6 +119,11 @@ impl Mover {
             collector: tokio::sync::Mutex::new(collector),
             releasing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The coordinator's items as of R.
+    pub fn state_items(&self) -> Items {
+        self.state.head().items.clone()
     }
 
     /// Where segments go.
@@ -302,6 +308,7 @@ impl Mover {
     async fn release(&self, partitions: &[Partition], now: i64, at_once: bool) {
         let _one = self.releasing.lock().await;
         let (r, ends) = self.r(partitions);
+        let r = self.core.state.behind().boundary(r);
         let head = self.state.head();
         let last = if head.r.wal_id == self.wal_id { head.r.group } else { 0 };
         let frees = self.core.wal.space().files.iter().any(|f| !f.released && f.last_group < r && f.last_group >= last);
@@ -309,9 +316,11 @@ impl Mover {
         if r <= last || !(frees || due || at_once) {
             return;
         }
-        match self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, |_, _| {}).await {
-            Ok(_) => {
+        let fold = |_, items: &mut Items| self.core.state.behind().fold(r, items);
+        match self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, fold).await {
+            Ok(state) => {
                 self.times().state_ms = now;
+                self.core.state.folded(state.r.group, state.items.len());
                 self.core.wal.release_below(r);
             }
             Err(error) if error.is_fenced() => self.core.fence.fail(error.to_string()),
@@ -320,6 +329,13 @@ impl Mover {
                 tracing::warn!(%error, "state not written; trying again");
             }
         }
+    }
+
+    /// Writes a state version as of now.
+    #[cfg(test)]
+    pub async fn release_now(&self) {
+        let all = self.registry.partitions(None).unwrap_or_default();
+        self.release(&all, self.core.env.clock.now_ms(), true).await;
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Times> {
@@ -337,7 +353,11 @@ impl Mover {
         }
         let sealed: HashMap<(Uuid, i32), (i64, i64)> =
             partitions.iter().map(|p| (key(p), (p.state().sealed_end, p.0.archive.head().log_start))).collect();
-        let needed = move |meta: &FrameMeta, _group: u64| {
+        let r = self.state.head().r.group;
+        let needed = move |meta: &FrameMeta, group: u64| {
+            if meta.kind == FrameKind::STATE {
+                return group >= r;
+            }
             sealed.get(&(meta.topic_id, meta.partition)).is_some_and(|(sealed_end, log_start)| match meta.kind {
                 FrameKind::BATCH => meta.last_offset >= *sealed_end,
                 FrameKind::LOG_START => meta.base_offset > *log_start,

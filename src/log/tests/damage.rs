@@ -3,7 +3,7 @@ use super::*;
 use crate::wal::{self, fs::RealFs};
 
 /// Changes a byte of the value in whichever WAL file holds it.
-fn hurt(place: &Place, value: &str) {
+pub(super) fn hurt(place: &Place, value: &str) {
     for file in std::fs::read_dir(place.options().data_dir.join("wal")).unwrap() {
         let path = file.unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();
@@ -24,7 +24,7 @@ async fn kill(log: Log) {
     wal.close().unwrap();
 }
 
-async fn accepted(place: &Place) -> Log {
+pub(super) async fn accepted(place: &Place) -> Log {
     let mut options = place.options().wal;
     options.dir = place.options().data_dir.join("wal");
     for _ in 0..100 {

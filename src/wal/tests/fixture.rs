@@ -11,7 +11,7 @@ fn write(fs: &FaultyFs) {
         assert!(world.put((token % 4) as i32, token, if token < 8 { 7000 } else { 200 }));
     }
     world.wal.condense(1, &|meta, _| meta.partition == 1).unwrap();
-    let txn = FrameMeta { kind: FrameKind::TXN, topic_id: Uuid::ZERO, max_timestamp: -1, ..meta(5, 16) };
+    let txn = FrameMeta { kind: 6, topic_id: Uuid::ZERO, max_timestamp: -1, ..meta(5, 16) };
     world.wal.append(Append { meta: txn, ..world.frame(5, 16, 30, true) }).unwrap();
     assert!(world.acks.wait(17, || false));
     world.wal.close().unwrap();

@@ -5,6 +5,7 @@ mod limits;
 mod model;
 mod power;
 mod reading;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,301 @@
+//! State: what the coordinator keeps, as items of which the last value wins.
+//!
+//! A change of some items is one frame in the WAL, so it is there as a whole or not at all. Its payload is a JSON object: a
+//! key's new value, or null where the item is removed. The state chain holds all items as of R. Because a frame says what an
+//! item *is* and never what to do with it, a start only applies the frames from R on in their order, and R moves forward by
+//! applying those below it; there is no other logic of replay.
+//!
+//! What lies between R and the end of the WAL is kept here by runs of groups, for R may stop anywhere. Runs are joined when
+//! they hold many more entries than there are items, so the memory is bounded by the number of items, not by how long R
+//! stands still. R is taken back to the begin of the run that it falls into.
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::core::Core;
+use super::{AppendError, Log};
+use crate::archive::state::Items;
+use crate::base::Uuid;
+use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta, Position};
+
+/// Items that change together: a key with its new value, or `None` to remove it. Of a key that comes twice the last one
+/// counts.
+pub type Changes = Vec<(String, Option<Value>)>;
+
+/// A run ends when it holds so many entries, or is so old (ms), or where a file of the WAL ends.
+const RUN_ENTRIES: usize = 1024;
+const RUN_MS: i64 = 10_000;
+/// Entries in all runs that are always fine; beyond, up to so many for each item.
+const ENTRIES_FINE: usize = 16 * RUN_ENTRIES;
+const ENTRIES_PER_ITEM: usize = 2;
+
+/// Changes of neighbouring groups.
+#[derive(Debug)]
+struct Run {
+    first_group: u64,
+    last_group: u64,
+    file: u64,
+    began_ms: i64,
+    /// The last change of each item, with the group that says so.
+    changes: BTreeMap<String, (u64, Option<Value>)>,
+}
+
+/// The changes behind R, in the order of the WAL.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    runs: VecDeque<Run>,
+    entries: usize,
+}
+
+impl Behind {
+    /// Takes in the frame at `position`; they come in the order of the WAL.
+    pub fn record(&mut self, position: Position, at_ms: i64, changes: Changes) {
+        let group = position.group;
+        let open = self.runs.back().is_some_and(|run| {
+            // A run never ends within a group: R may stop before any group.
+            let young = at_ms.saturating_sub(run.began_ms) < RUN_MS && run.changes.len() < RUN_ENTRIES;
+            run.last_group == group || run.file == position.file && young
+        });
+        if !open {
+            let run = Run {
+                first_group: group,
+                last_group: group,
+                file: position.file,
+                began_ms: at_ms,
+                changes: BTreeMap::new(),
+            };
+            self.runs.push_back(run);
+        }
+        let Some(run) = self.runs.back_mut() else { return };
+        run.last_group = group;
+        let before = run.changes.len();
+        run.changes.extend(changes.into_iter().map(|(key, value)| (key, (group, value))));
+        self.entries += run.changes.len() - before;
+    }
+
+    /// Joins neighbouring runs, the smallest first, until they hold not much more than `items` items.
+    pub fn join(&mut self, items: usize) {
+        let fine = ENTRIES_FINE.max(items * ENTRIES_PER_ITEM);
+        while self.entries > fine && self.runs.len() > 2 {
+            let sizes = self.runs.iter().map(|run| run.changes.len());
+            let pairs = sizes.clone().zip(sizes.skip(1)).take(self.runs.len() - 2).map(|(a, b)| a + b);
+            let Some((at, _)) = pairs.enumerate().min_by_key(|(_, size)| *size) else { return };
+            let Some(later) = self.runs.remove(at + 1) else { return };
+            let run = &mut self.runs[at];
+            self.entries -= run.changes.len() + later.changes.len();
+            run.changes.extend(later.changes);
+            run.last_group = later.last_group;
+            self.entries += run.changes.len();
+        }
+    }
+
+    /// The greatest position up to `r` to which the changes can be folded: below it, or at or above it, lies each run.
+    pub fn boundary(&self, r: u64) -> u64 {
+        self.runs.iter().find(|run| run.last_group >= r).map_or(r, |run| run.first_group.min(r))
+    }
+
+    /// Applies all changes below `r`, which is a boundary.
+    pub fn fold(&self, r: u64, items: &mut Items) {
+        for run in self.runs.iter().take_while(|run| run.last_group < r) {
+            run.apply(items);
+        }
+    }
+
+    /// Applies all changes.
+    fn apply(&self, items: &mut Items) {
+        self.runs.iter().for_each(|run| run.apply(items));
+    }
+
+    /// Forgets the changes below `r`; a run is cut where it has some on both sides.
+    pub fn forget_below(&mut self, r: u64) {
+        while let Some(run) = self.runs.front_mut().filter(|run| run.first_group < r) {
+            self.entries -= run.changes.len();
+            run.changes.retain(|_, (group, _)| *group >= r);
+            self.entries += run.changes.len();
+            run.first_group = r;
+            if !run.changes.is_empty() && run.last_group >= r {
+                return;
+            }
+            self.runs.pop_front();
+        }
+    }
+}
+
+impl Run {
+    fn apply(&self, items: &mut Items) {
+        for (key, (_, value)) in &self.changes {
+            match value {
+                Some(value) => drop(items.insert(key.clone(), value.clone())),
+                None => drop(items.remove(key)),
+            }
+        }
+    }
+}
+
+/// The payload of a frame.
+pub(super) fn encode(changes: Changes) -> Bytes {
+    let object: Map<String, Value> =
+        changes.into_iter().map(|(key, value)| (key, value.unwrap_or(Value::Null))).collect();
+    Value::Object(object).to_string().into()
+}
+
+/// What a frame's payload says.
+pub(super) fn decode(payload: &[u8]) -> Result<Changes, serde_json::Error> {
+    let object: Map<String, Value> = serde_json::from_slice(payload)?;
+    Ok(object.into_iter().map(|(key, value)| (key, Some(value).filter(|value| !value.is_null()))).collect())
+}
+
+/// The coordinator's state of an open log.
+#[derive(Debug, Default)]
+pub(super) struct StateLog {
+    behind: Mutex<Behind>,
+    /// Items as of R, for the bound of `behind`.
+    items: AtomicUsize,
+    gate: Mutex<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    /// Frames that were appended and are not durable yet.
+    under_way: usize,
+    /// Why no more are taken.
+    closed: Option<String>,
+}
+
+impl StateLog {
+    /// Goes on behind `r` with what a recovery found in the WAL.
+    pub fn new(mut behind: Behind, r: u64, items: usize) -> Self {
+        behind.forget_below(r);
+        behind.join(items);
+        Self { behind: Mutex::new(behind), items: AtomicUsize::new(items), gate: Mutex::default() }
+    }
+
+    pub fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a state version: the items as of `r`.
+    pub fn folded(&self, r: u64, items: usize) {
+        self.items.store(items, Ordering::Relaxed);
+        self.behind().forget_below(r);
+    }
+
+    /// Refuses changes from now on; those under way are still answered.
+    pub fn close(&self, reason: &str) {
+        self.gate().closed.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Whether everything that was appended is durable.
+    pub fn is_synced(&self) -> bool {
+        self.gate().under_way == 0
+    }
+}
+
+/// One change on its way to the disk.
+struct UnderWay {
+    core: Arc<Core>,
+    written: Mutex<Option<(Changes, oneshot::Sender<()>)>>,
+}
+
+impl Durable for UnderWay {
+    fn durable(&self, done: &[Done]) {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some((changes, answer)), [done]) = (written, done) {
+            let state = &self.core.state;
+            let mut behind = state.behind();
+            behind.record(done.position, done.meta.append_time, changes);
+            behind.join(state.items.load(Ordering::Relaxed));
+            drop(behind);
+            let _ = answer.send(());
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.core.state.gate().under_way -= 1;
+    }
+}
+
+/// A frame of state for the WAL, and who learns that it is durable. Counts as under way until the WAL is done with it.
+///
+/// # Errors
+/// [`AppendError::NotServing`] after [`StateLog::close`].
+pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, oneshot::Receiver<()>), AppendError> {
+    let body = encode(changes.clone());
+    let meta = FrameMeta {
+        kind: FrameKind::STATE,
+        topic_id: Uuid::default(),
+        partition: 0,
+        epoch: core.leader_epoch(),
+        base_offset: 0,
+        last_offset: 0,
+        records: u32::try_from(changes.len()).unwrap_or(u32::MAX),
+        max_timestamp: -1,
+        append_time: core.env.clock.now_ms(),
+    };
+    let (answer, durable) = oneshot::channel();
+    {
+        let mut gate = core.state.gate();
+        if let Some(reason) = &gate.closed {
+            return Err(AppendError::NotServing(reason.clone()));
+        }
+        gate.under_way += 1;
+    }
+    let sink = Arc::new(UnderWay { core: core.clone(), written: Mutex::new(Some((changes, answer))) });
+    Ok((Append { meta, head: None, body, urgent: true, permit: None, sink, token: 0 }, durable))
+}
+
+/// A change that was handed to the WAL; resolves when a sync covered it. Dropping it forgets the answer, not the change.
+#[derive(Debug)]
+pub struct PendingState(oneshot::Receiver<()>);
+
+impl PendingState {
+    /// Waits for the sync.
+    ///
+    /// # Errors
+    /// [`AppendError::NotServing`] when the log ended first: the change may or may not be there after a restart.
+    pub async fn durable(self) -> Result<(), AppendError> {
+        self.0.await.map_err(|_| AppendError::NotServing("it was closed before the change was synced".to_owned()))
+    }
+}
+
+impl Log {
+    /// The coordinator's items as they stand: those of the bucket, and every durable change since.
+    pub fn state_items(&self) -> BTreeMap<String, Value> {
+        let behind = self.0.core.state.behind(); // taken first: R does not pass it meanwhile
+        let mut items = self.0.mover.state_items();
+        behind.apply(&mut items);
+        items
+    }
+
+    /// Hands a change of items to the WAL, all of it or nothing; the order of calls is the order of the log. It may use the
+    /// WAL's reserve.
+    ///
+    /// # Errors
+    /// [`AppendError::Storage`] when the WAL has no room or failed, [`AppendError::NotServing`] when the log stops.
+    pub fn append_state(&self, changes: Changes) -> Result<PendingState, AppendError> {
+        let core = &self.0.core;
+        let (frame, durable) = frame(core, changes)?;
+        core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))?;
+        Ok(PendingState(durable))
+    }
+
+    /// The WAL that began when an owner's unsealed records were lost, if this is one: what groups and transactions did
+    /// after the last state version is unknown.
+    pub fn wal_after_loss(&self) -> Option<Uuid> {
+        let ownership = &self.0.core.ownership;
+        ownership.began_after_loss().then(|| ownership.claim().wal_id)
+    }
+}
+
+#[cfg(test)]
+mod tests;
