@@ -13,13 +13,16 @@ mod configs;
 mod delete_records;
 mod describe_cluster;
 mod describe_log_dirs;
+mod describe_topic_partitions;
 pub(super) mod fetch;
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod placement;
 mod produce;
+mod security;
 mod topics;
 
 use std::sync::Arc;
@@ -98,12 +101,22 @@ handlers! {
     alone DeleteRecords => delete_records::answer;
     alone InitProducerId => init_producer_id::answer;
     alone OffsetForLeaderEpoch => offset_for_leader_epoch::answer;
+    alone DescribeAcls => security::describe_acls;
+    alone CreateAcls => security::create_acls;
+    alone DeleteAcls => security::delete_acls;
     alone DescribeConfigs => configs::describe;
     alone AlterConfigs => configs::replace;
     alone DescribeLogDirs => describe_log_dirs::answer;
     alone CreatePartitions => topics::extend;
+    alone ElectLeaders => placement::elect;
     alone IncrementalAlterConfigs => configs::change;
+    alone AlterPartitionReassignments => placement::reassign;
+    alone ListPartitionReassignments => placement::list;
+    alone DescribeUserScramCredentials => security::describe_users;
+    alone AlterUserScramCredentials => security::alter_users;
     alone DescribeCluster => describe_cluster::answer;
+    alone ListConfigResources => configs::list;
+    alone DescribeTopicPartitions => describe_topic_partitions::answer;
 }
 
 fn not_spoken(api_key: i16) -> Hangup {

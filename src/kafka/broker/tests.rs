@@ -1,8 +1,10 @@
 //! The whole of this side over a real log in a temporary folder, spoken to in bytes.
 mod admin;
 mod fetching;
+mod placement;
 mod producing;
 mod protocol;
+mod security;
 
 use std::time::Duration;
 

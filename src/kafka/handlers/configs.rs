@@ -1,4 +1,4 @@
-//! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs: settings of topics. A broker's are its flags and its file;
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics. A broker's are its flags and its file;
 //! what they make of topic settings can be read here and not changed.
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,17 @@ use crate::kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use crate::kafka::messages::list_config_resources::{
+    ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
+};
 use crate::kafka::messages::{alter_configs, incremental_alter_configs};
-use crate::log::{SettingInfo, SettingKind, TopicError};
+use crate::log::{SettingInfo, SettingKind, TopicError, TopicInfo};
 
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// Types of `ConfigResource` that Kafka has and of which there are none here: loggers of brokers, metrics of clients, groups.
+const WITHOUT_ANY: [i8; 3] = [8, 16, 32];
 /// `ConfigSource`.
 const TOPICS_OWN: i8 = 1;
 const BROKERS_FILE: i8 = 4;
@@ -46,6 +51,30 @@ fn config_type(kind: SettingKind) -> i8 {
 struct Detail {
     synonyms: bool,
     documentation: bool,
+}
+
+/// Lists what has settings: topics and the broker. Version 0 asks for metrics of clients alone.
+pub async fn list(
+    endpoint: Arc<Endpoint>,
+    call: Call,
+    request: ListConfigResourcesRequest,
+) -> ListConfigResourcesResponse {
+    let types = request.resource_types;
+    if types.iter().any(|kind| ![TOPIC, BROKER].contains(kind) && !WITHOUT_ANY.contains(kind)) {
+        let error_code = endpoint.refuse(ErrorCode::UnsupportedVersion);
+        return ListConfigResourcesResponse { error_code, ..ListConfigResourcesResponse::default() };
+    }
+    let is_wanted = |kind| call.header.api_version > 0 && (types.is_empty() || types.contains(&kind));
+    let log = &endpoint.shared.log;
+    let mut config_resources = Vec::new();
+    if is_wanted(TOPIC) {
+        let topic = |topic: &Arc<TopicInfo>| ConfigResource { resource_name: topic.name.clone(), resource_type: TOPIC };
+        config_resources.extend(log.topics().iter().map(topic));
+    }
+    if is_wanted(BROKER) {
+        config_resources.push(ConfigResource { resource_name: log.broker_id().to_string(), resource_type: BROKER });
+    }
+    ListConfigResourcesResponse { config_resources, ..ListConfigResourcesResponse::default() }
 }
 
 /// Lists settings.

@@ -79,6 +79,16 @@ async fn every_api_answers_in_every_version() {
     smoke::<create_partitions::CreatePartitionsRequest>(&mut raw).await;
     smoke::<incremental_alter_configs::IncrementalAlterConfigsRequest>(&mut raw).await;
     smoke::<DescribeClusterRequest>(&mut raw).await;
+    smoke::<elect_leaders::ElectLeadersRequest>(&mut raw).await;
+    smoke::<alter_partition_reassignments::AlterPartitionReassignmentsRequest>(&mut raw).await;
+    smoke::<list_partition_reassignments::ListPartitionReassignmentsRequest>(&mut raw).await;
+    smoke::<describe_topic_partitions::DescribeTopicPartitionsRequest>(&mut raw).await;
+    smoke::<describe_acls::DescribeAclsRequest>(&mut raw).await;
+    smoke::<create_acls::CreateAclsRequest>(&mut raw).await;
+    smoke::<delete_acls::DeleteAclsRequest>(&mut raw).await;
+    smoke::<describe_user_scram_credentials::DescribeUserScramCredentialsRequest>(&mut raw).await;
+    smoke::<alter_user_scram_credentials::AlterUserScramCredentialsRequest>(&mut raw).await;
+    smoke::<list_config_resources::ListConfigResourcesRequest>(&mut raw).await;
 }
 
 fn by_name(names: &[&str]) -> MetadataRequest {

@@ -1,0 +1,41 @@
+//! There are no rules of access and no users, and whoever asks is told so.
+use super::*;
+use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::alter_user_scram_credentials::*;
+use crate::kafka::messages::create_acls::*;
+use crate::kafka::messages::delete_acls::*;
+use crate::kafka::messages::describe_acls::*;
+use crate::kafka::messages::describe_user_scram_credentials::*;
+
+#[tokio::test]
+async fn rules_of_access_are_refused() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    for version in 1..=3 {
+        let described = raw.call(version, &DescribeAclsRequest::default()).await;
+        assert_eq!(ErrorCode::from_wire(described.error_code), ErrorCode::SecurityDisabled);
+        let created = CreateAclsRequest { creations: vec![AclCreation::default(); 2] };
+        let codes = raw.call(version, &created).await.results.iter().map(|r| r.error_code).collect::<Vec<_>>();
+        assert_eq!(codes, [ErrorCode::SecurityDisabled.code(); 2]);
+        let deleted = DeleteAclsRequest { filters: vec![DeleteAclsFilter::default()] };
+        assert_eq!(raw.call(version, &deleted).await.filter_results[0].error_code, ErrorCode::SecurityDisabled.code());
+    }
+}
+
+#[tokio::test]
+async fn there_are_no_users() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    let everybody = DescribeUserScramCredentialsRequest { users: None };
+    let answer = raw.call(0, &everybody).await;
+    assert_eq!((answer.error_code, answer.results.len()), (0, 0));
+    let one = DescribeUserScramCredentialsRequest { users: Some(vec![UserName { name: "u".into() }]) };
+    assert_eq!(raw.call(0, &one).await.results[0].error_code, ErrorCode::ResourceNotFound.code());
+    let request = AlterUserScramCredentialsRequest {
+        deletions: vec![ScramCredentialDeletion { name: "u".into(), mechanism: 1 }],
+        upsertions: vec![ScramCredentialUpsertion { name: "v".into(), ..Default::default() }],
+    };
+    let results = raw.call(0, &request).await.results;
+    let results = results.iter().map(|result| (result.user.as_str(), ErrorCode::from_wire(result.error_code)));
+    assert_eq!(results.collect::<Vec<_>>(), [("u", ErrorCode::ResourceNotFound), ("v", ErrorCode::SecurityDisabled)]);
+}

@@ -1,0 +1,75 @@
+//! DescribeAcls, CreateAcls, DeleteAcls, DescribeUserScramCredentials and AlterUserScramCredentials: there are no rules of
+//! access and no users. The calls are answered, as by a Kafka broker without an authorizer, so that tools can say so.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Call, Endpoint};
+use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::alter_user_scram_credentials::{
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
+};
+use crate::kafka::messages::create_acls::{AclCreationResult, CreateAclsRequest, CreateAclsResponse};
+use crate::kafka::messages::delete_acls::{DeleteAclsFilterResult, DeleteAclsRequest, DeleteAclsResponse};
+use crate::kafka::messages::describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
+use crate::kafka::messages::describe_user_scram_credentials::{
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, DescribeUserScramCredentialsResult,
+};
+
+impl Endpoint {
+    fn refusal_in_words(&self, code: ErrorCode) -> (i16, Option<String>) {
+        (self.refuse(code), Some(code.meaning().to_owned()))
+    }
+}
+
+/// Refuses to list rules.
+pub async fn describe_acls(endpoint: Arc<Endpoint>, _: Call, _: DescribeAclsRequest) -> DescribeAclsResponse {
+    let (error_code, error_message) = endpoint.refusal_in_words(ErrorCode::SecurityDisabled);
+    DescribeAclsResponse { error_code, error_message, ..DescribeAclsResponse::default() }
+}
+
+/// Refuses each rule.
+pub async fn create_acls(endpoint: Arc<Endpoint>, _: Call, request: CreateAclsRequest) -> CreateAclsResponse {
+    let results = request.creations.iter().map(|_| {
+        let (error_code, error_message) = endpoint.refusal_in_words(ErrorCode::SecurityDisabled);
+        AclCreationResult { error_code, error_message }
+    });
+    CreateAclsResponse { results: results.collect(), ..CreateAclsResponse::default() }
+}
+
+/// Refuses each filter.
+pub async fn delete_acls(endpoint: Arc<Endpoint>, _: Call, request: DeleteAclsRequest) -> DeleteAclsResponse {
+    let filter_results = request.filters.iter().map(|_| {
+        let (error_code, error_message) = endpoint.refusal_in_words(ErrorCode::SecurityDisabled);
+        DeleteAclsFilterResult { error_code, error_message, ..DeleteAclsFilterResult::default() }
+    });
+    DeleteAclsResponse { filter_results: filter_results.collect(), ..DeleteAclsResponse::default() }
+}
+
+/// Finds no user.
+pub async fn describe_users(
+    endpoint: Arc<Endpoint>,
+    _: Call,
+    request: DescribeUserScramCredentialsRequest,
+) -> DescribeUserScramCredentialsResponse {
+    let users: BTreeSet<String> = request.users.into_iter().flatten().map(|user| user.name).collect();
+    let results = users.into_iter().map(|user| {
+        let (error_code, error_message) = endpoint.refusal_in_words(ErrorCode::ResourceNotFound);
+        DescribeUserScramCredentialsResult { user, error_code, error_message, ..Default::default() }
+    });
+    DescribeUserScramCredentialsResponse { error_message: None, results: results.collect(), ..Default::default() }
+}
+
+/// Finds nothing to remove, and refuses to add.
+pub async fn alter_users(
+    endpoint: Arc<Endpoint>,
+    _: Call,
+    request: AlterUserScramCredentialsRequest,
+) -> AlterUserScramCredentialsResponse {
+    let removed = request.deletions.into_iter().map(|user| (user.name, ErrorCode::ResourceNotFound));
+    let added = request.upsertions.into_iter().map(|user| (user.name, ErrorCode::SecurityDisabled));
+    let results = removed.chain(added).map(|(user, code)| {
+        let (error_code, error_message) = endpoint.refusal_in_words(code);
+        AlterUserScramCredentialsResult { user, error_code, error_message }
+    });
+    AlterUserScramCredentialsResponse { results: results.collect(), ..Default::default() }
+}
