@@ -2,6 +2,7 @@
 //! between two of them there may be a gap.
 use std::collections::VecDeque;
 
+use super::transactions::Role;
 use crate::wal::Position;
 
 /// One batch in the WAL.
@@ -17,6 +18,8 @@ pub struct Span {
     pub max_timestamp: i64,
     /// When it was appended, ms.
     pub append_time: i64,
+    /// What it is to transactions.
+    pub role: Role,
 }
 
 /// The spans of one partition.

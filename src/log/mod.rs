@@ -36,6 +36,8 @@
 //! | `topics` | names, ids, creation, deletion |
 //! | `partition` | append: check, number, stamp; high watermark; waiters |
 //! | `producers` | idempotence (pure) |
+//! | `transactions` | what is open and what was aborted (pure) |
+//! | `ending` | the end of a transaction: markers and state in one group |
 //! | `hot` | which offsets lie where in the WAL (pure) |
 //! | `read`, `lookup`, `sealed` | the one read path; offsets by time and epoch |
 //! | `bucket` | the read-only form, on a bucket alone |
@@ -48,6 +50,7 @@ mod bucket;
 pub mod cold;
 mod core;
 mod count;
+mod ending;
 mod entries;
 mod error;
 mod fence;
@@ -63,6 +66,7 @@ mod sealed;
 pub mod settings;
 mod state;
 mod topics;
+mod transactions;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -71,6 +75,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use bucket::{BucketLog, BucketPartition};
+pub use ending::{ActiveProducer, TransactionEnd};
 pub use error::{AppendError, OpenError, ReadError, TopicError};
 pub use partition::Partition;
 pub use state::{Changes, PendingState};

@@ -9,10 +9,11 @@ use super::cold::ColdReader;
 use super::core::Core;
 use super::fence::{Fence, Look};
 use super::hot::Span;
-use super::mover::{Mover, seal};
+use super::mover::Mover;
 use super::partition::Beginning;
 use super::state::{self, Behind, StateLog};
 use super::topics::Registry;
+use super::transactions::Role;
 use super::{Env, Log, OpenError, Options, StartReport, Waiting};
 use crate::archive::bucket::OpenMode;
 use crate::archive::collect::{CollectOptions, Collector};
@@ -20,7 +21,7 @@ use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
 use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
 use crate::base::Uuid;
-use crate::record::BatchHeader;
+use crate::record::{BatchHeader, EndMarker};
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
 use crate::wal::{
@@ -181,21 +182,31 @@ impl FromWal {
             (FrameKind::BATCH, Ok(batch)) => {
                 partition.last_group = position.group;
                 let begin = &mut partition.beginning;
+                let header = BatchHeader::parse(batch).ok();
+                let role = header.as_ref().map(Role::of).unwrap_or_default();
                 begin.hot.push(Span {
                     base: meta.base_offset,
                     next: meta.last_offset + 1,
                     position,
                     max_timestamp: meta.max_timestamp,
                     append_time: meta.append_time,
+                    role,
                 });
                 if begin.epochs.last().is_none_or(|(epoch, _)| *epoch < meta.epoch) {
                     begin.epochs.push((meta.epoch, meta.base_offset));
                 }
-                if let Ok(header) = BatchHeader::parse(batch)
-                    && header.has_producer()
-                {
-                    let mark = seal::mark(&header);
-                    begin.producers.record(header.producer_id, header.producer_epoch, mark, meta.append_time);
+                if let Some(header) = header {
+                    begin.producers.observe(&header, meta.append_time);
+                }
+                match role {
+                    Role::Plain => {}
+                    Role::Part(producer_id) => begin.transactions.part(producer_id, meta.base_offset),
+                    Role::Control => {
+                        if let Ok(Some(marker)) = EndMarker::of_batch(batch) {
+                            begin.transactions.ends(marker);
+                            begin.transactions.durable(meta.last_offset + 1);
+                        }
+                    }
                 }
             }
             (FrameKind::LOG_START, Ok(_)) => {

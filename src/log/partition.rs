@@ -17,11 +17,12 @@ use super::entries::OwnEntries;
 use super::hot::{HotIndex, Span};
 use super::producers::{BatchMark, Producers, Verdict, Violation};
 use super::settings::TopicSettings;
+use super::transactions::{Role, Transactions};
 use super::{AppendError, Appended, Ends, Isolation, Pending, ReadError};
 use crate::archive::PartitionArchive;
 use crate::archive::manifest::Manifest;
 use crate::base::{BytePermit, Uuid};
-use crate::record::{BatchHeader, CheckLimits, Checked, Stamped, TimestampType};
+use crate::record::{BatchHeader, CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
 /// Most bytes that a batch may unpack to, unless `max.message.bytes` is larger.
@@ -64,6 +65,8 @@ pub(super) struct Beginning {
     pub uncertain_end: bool,
     /// End of what was acknowledged and then given up with damage: none of these offsets is used again.
     pub end_at_least: i64,
+    /// Transactions as of the end of the WAL.
+    pub transactions: Transactions,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,7 @@ pub(super) struct State {
     pub reserved: i64,
     pub hot: HotIndex,
     pub producers: Producers,
+    pub transactions: Transactions,
     /// First offset of each epoch that this life knows of, ascending.
     pub epochs: Vec<(i32, i64)>,
     /// Bytes of batches above `sealed_end`.
@@ -104,7 +108,8 @@ impl Partition {
         from_wal: Beginning,
     ) -> Self {
         let manifest = archive.head();
-        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end, end_at_least } = from_wal;
+        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end, end_at_least, transactions } =
+            from_wal;
         let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
         let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
         let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
@@ -122,6 +127,7 @@ impl Partition {
             unsealed_bytes: hot.bytes_above(manifest.next),
             hot,
             producers,
+            transactions,
             epochs: joined(&manifest, epochs),
             closed: damaged.clone(),
             damaged,
@@ -210,14 +216,37 @@ impl Partition {
 
     /// Checks, numbers and stamps one record set (exactly one v2 batch) and hands it to the WAL, all without waiting.
     /// `permit` is the share of the request budget that its bytes hold; it is returned when they are durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]; [`AppendError::Transactional`] for a batch of a transaction.
     pub fn append(&self, records: Bytes, permit: Option<BytePermit>) -> Result<Pending, AppendError> {
+        self.append_as(records, permit, false)
+    }
+
+    /// Like [`Partition::append`], for a batch of a transaction that is open and stays open until this returns: who calls it
+    /// keeps the books on transactions.
+    ///
+    /// # Errors
+    /// [`AppendError`]; [`AppendError::Transactional`] for a batch that belongs to no transaction.
+    pub fn append_transactional(&self, records: Bytes, permit: Option<BytePermit>) -> Result<Pending, AppendError> {
+        self.append_as(records, permit, true)
+    }
+
+    fn append_as(
+        &self,
+        records: Bytes,
+        permit: Option<BytePermit>,
+        transactional: bool,
+    ) -> Result<Pending, AppendError> {
         let settings = self.settings();
         let now_ms = self.0.core.env.clock.now_ms();
         let batch = one_batch(records)?;
         let checked = crate::record::check(&batch, &limits(&settings, now_ms)).inspect_err(|_| {
             self.0.core.metrics.rejected.inc();
         })?;
-        if checked.header.is_transactional() || checked.header.is_control() {
+        let header = &checked.header;
+        if header.is_transactional() != transactional || header.is_control() || transactional && !header.has_producer()
+        {
             return Err(AppendError::Transactional);
         }
         let append_time = (settings.timestamp_type == TimestampType::Append).then_some(now_ms);
@@ -231,12 +260,7 @@ impl Partition {
         }
         let base = state.log_end;
         let last = base + i64::from(checked.header.last_offset_delta);
-        if last >= state.reserved {
-            return Err(AppendError::Storage(format!(
-                "{}-{}: offsets are reserved in the bucket up to {} only; retry when the bucket answers again",
-                self.0.topic, self.0.number, state.reserved
-            )));
-        }
+        self.0.check_reserved(&state, last)?;
         let epoch = self.0.core.leader_epoch();
         let stamped = crate::record::stamp(&batch, &checked.header, base, epoch, append_time);
         self.hand_to_wal(&checked, stamped, base, last, now_ms, permit)?;
@@ -270,7 +294,7 @@ impl Partition {
             urgent: false,
             permit,
             sink: self.0.clone(),
-            token: 0,
+            token: Role::of(&checked.header).to_token(),
         };
         self.0.core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))
     }
@@ -367,10 +391,40 @@ impl Durable for LogStartMove {
     }
 }
 
+impl Inner {
+    /// Whether `offset` may be given out.
+    pub(super) fn check_reserved(&self, state: &State, offset: i64) -> Result<(), AppendError> {
+        if offset < state.reserved {
+            return Ok(());
+        }
+        Err(AppendError::Storage(format!(
+            "{}-{}: offsets are reserved in the bucket up to {} only; retry when the bucket answers again",
+            self.topic, self.number, state.reserved
+        )))
+    }
+
+    /// The frame of a marker; it may use the WAL's reserve.
+    pub(super) fn control_frame(self: &Arc<Self>, marker: EndMarker) -> Append {
+        let meta = FrameMeta {
+            kind: FrameKind::BATCH,
+            topic_id: self.topic_id,
+            partition: self.number,
+            epoch: marker.leader_epoch,
+            base_offset: marker.offset,
+            last_offset: marker.offset,
+            records: 1,
+            max_timestamp: -1,
+            append_time: marker.timestamp,
+        };
+        let (sink, token) = (self.clone(), Role::Control.to_token());
+        Append { meta, head: None, body: marker.to_batch(), urgent: true, permit: None, sink, token }
+    }
+}
+
 impl Durable for Inner {
     fn durable(&self, done: &[Done]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for Done { meta, position, .. } in done {
+        for Done { meta, position, token } in done {
             let next = meta.last_offset + 1;
             state.hot.push(Span {
                 base: meta.base_offset,
@@ -378,20 +432,29 @@ impl Durable for Inner {
                 position: *position,
                 max_timestamp: meta.max_timestamp,
                 append_time: meta.append_time,
+                role: Role::of_token(*token),
             });
             state.unsealed_bytes += u64::from(position.len);
             state.high_watermark = next;
         }
+        let end = state.high_watermark;
+        state.transactions.durable(end);
         state.answer_pending();
         state.wake_readers();
     }
 }
 
 impl State {
+    /// Whether it takes appends.
+    pub(super) fn is_served(&self) -> bool {
+        self.closed.is_none()
+    }
+
     pub(super) fn ends(&self) -> Ends {
+        let undecided = self.transactions.first_open().unwrap_or(i64::MAX);
         Ends {
             log_start: self.log_start,
-            last_stable: self.high_watermark,
+            last_stable: undecided.clamp(self.log_start, self.high_watermark),
             high_watermark: self.high_watermark,
             log_end: self.log_end,
         }
@@ -477,6 +540,9 @@ impl State {
                 timestamp: checked.max_timestamp,
             };
             self.producers.record(header.producer_id, header.producer_epoch, mark, now_ms);
+        }
+        if let Role::Part(producer_id) = Role::of(header) {
+            self.transactions.part(producer_id, base);
         }
         if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
             self.epochs.push((epoch, base));

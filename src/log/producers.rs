@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::archive::manifest as archive;
 use crate::base::Limits;
+use crate::record::BatchHeader;
 
 /// Batches remembered for each producer: what a client may have in flight.
 pub const BATCHES_REMEMBERED: usize = 5;
@@ -108,6 +109,40 @@ impl Producers {
         }
         known.batches.push_back(mark);
         known.last_timestamp = now_ms;
+    }
+
+    /// Remembers a stored batch that was appended at `now_ms`: what its producer sent, or the marker that ended its
+    /// transaction.
+    pub fn observe(&mut self, header: &BatchHeader, now_ms: i64) {
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        if header.has_producer() && header.is_control() {
+            self.record_end(id, epoch, now_ms);
+        } else if header.has_producer() {
+            let mark = BatchMark {
+                first_sequence: header.base_sequence,
+                last_sequence: header.last_sequence(),
+                first_offset: header.base_offset,
+                last_offset: header.last_offset(),
+                timestamp: header.max_timestamp,
+            };
+            self.record(id, epoch, mark, now_ms);
+        }
+    }
+
+    /// Remembers a marker: its epoch is the lowest that may go on, and where it is a new one sequences begin anew.
+    pub fn record_end(&mut self, producer_id: i64, epoch: i16, now_ms: i64) {
+        if let Some(known) = self.known.get_mut(&producer_id) {
+            known.last_timestamp = now_ms;
+            if epoch > known.epoch {
+                known.epoch = epoch;
+                known.batches.clear();
+            }
+        }
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.known.iter().map(|(id, producer)| (*id, producer))
     }
 
     /// Adds what was known as of an earlier offset: for producers that wrote since, only batches of the same epoch that

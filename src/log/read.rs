@@ -75,6 +75,10 @@ impl Partition {
         let mut at = from;
         for _ in 0..ROUNDS_MAX {
             let (ends, plan) = self.plan(from, at, max_bytes, first_always, isolation)?;
+            let aborted = match (&plan, isolation) {
+                (Plan::Hot(spans), Isolation::ReadCommitted) => self.aborted_among(spans),
+                _ => Vec::new(),
+            };
             let batches = match plan {
                 Plan::Nothing => Vec::new(),
                 Plan::Marker { last_offset } => vec![self.marker(last_offset)],
@@ -91,7 +95,7 @@ impl Partition {
                     batches
                 }
             };
-            return Ok(Fetched { batches, ends, aborted: Vec::new() });
+            return Ok(Fetched { batches, ends, aborted });
         }
         Ok(Fetched { batches: Vec::new(), ends: self.ends(), aborted: Vec::new() })
     }
@@ -128,6 +132,13 @@ impl Partition {
         Ok((ends, plan))
     }
 
+    /// The aborted transactions with records in `spans`: producer id and first offset.
+    fn aborted_among(&self, spans: &[Span]) -> Vec<(i64, i64)> {
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Vec::new() };
+        let state = self.state();
+        state.transactions.aborted_in(first.base, last.next).map(|a| (a.producer_id, a.first)).collect()
+    }
+
     /// The batches of `spans`; `None` when one of them was recycled meanwhile: it is cold now.
     async fn read_hot(&self, spans: &[Span]) -> Result<Option<Vec<Bytes>>, ReadError> {
         let positions: Vec<Position> = spans.iter().map(|s| s.position).collect();
@@ -161,6 +172,8 @@ impl Partition {
         let mut state = self.state();
         let sealed_end = state.sealed_end;
         state.hot.forget_below(oldest, sealed_end);
+        let hot_start = state.hot.start().unwrap_or(sealed_end);
+        state.transactions.forget_below(hot_start);
     }
 
     async fn read_cold(

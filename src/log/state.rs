@@ -33,6 +33,10 @@ const RUN_MS: i64 = 10_000;
 const ENTRIES_FINE: usize = 16 * RUN_ENTRIES;
 const ENTRIES_PER_ITEM: usize = 2;
 
+/// What stands for a topic's id in frames of state: within a group they come behind all partitions, so that whoever waits for
+/// a change finds what was written with it.
+const BEHIND_ALL: Uuid = Uuid([0xff; 16]);
+
 /// Changes of neighbouring groups.
 #[derive(Debug)]
 struct Run {
@@ -233,7 +237,7 @@ pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, onesh
     let body = encode(changes.clone());
     let meta = FrameMeta {
         kind: FrameKind::STATE,
-        topic_id: Uuid::default(),
+        topic_id: BEHIND_ALL,
         partition: 0,
         epoch: core.leader_epoch(),
         base_offset: 0,
@@ -259,6 +263,10 @@ pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, onesh
 pub struct PendingState(oneshot::Receiver<()>);
 
 impl PendingState {
+    pub(super) fn new(durable: oneshot::Receiver<()>) -> Self {
+        Self(durable)
+    }
+
     /// Waits for the sync.
     ///
     /// # Errors
@@ -286,7 +294,7 @@ impl Log {
         let core = &self.0.core;
         let (frame, durable) = frame(core, changes)?;
         core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))?;
-        Ok(PendingState(durable))
+        Ok(PendingState::new(durable))
     }
 
     /// The WAL that began when an owner's unsealed records were lost, if this is one: what groups and transactions did

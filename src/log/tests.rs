@@ -10,6 +10,7 @@ use crate::record::{Record, TimestampType, for_each_record};
 mod damage;
 mod state;
 mod tiers;
+mod transactions;
 
 /// A folder that a log lives in, and what was appended to it.
 struct Place {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use super::batch::{BatchError, BatchHeader};
 use super::codec::Codec;
 use super::codec::pack::compress;
-use super::model::{Headers, RecordRef, TimestampType};
+use super::model::{RecordRef, TimestampType};
 use super::varint::{put_varint, varint_len, zigzag};
 
 /// Collects records and encodes them as v2 batches, one after the other, reusing its buffers.
@@ -293,29 +293,6 @@ fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
             out.extend_from_slice(bytes);
         }
     }
-}
-
-/// A control batch whose single record, at `last_offset`, commits a transaction of nobody. It moves a reader over a range
-/// without records: clients skip it and advance, where an empty batch would stall sarama, kafkajs, kafka-go and brod.
-pub fn commit_marker(last_offset: i64, leader_epoch: i32, timestamp: i64) -> Bytes {
-    // Kafka's ControlRecordType: version 0, type 1 COMMIT. EndTxnMarker: version 0, coordinator epoch 0.
-    const KEY: [u8; 4] = [0, 0, 0, 1];
-    const VALUE: [u8; 6] = [0; 6];
-    let mut builder = BatchBuilder::new();
-    builder.set_transactional();
-    builder.set_control();
-    let record = RecordRef {
-        offset: last_offset,
-        timestamp,
-        timestamp_type: TimestampType::Create,
-        leader_epoch,
-        key: Some(&KEY),
-        value: Some(&VALUE),
-        headers: Headers::NONE,
-    };
-    let pushed = builder.push(&record).expect("a small record fits an empty batch");
-    debug_assert_eq!(pushed, Pushed::Added);
-    builder.finish(Codec::None, None).expect("the batch has a record and is small")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! - [`walk`]: every record of a batch ([`for_each_record`]).
 //! - [`check`](mod@check): what produce demands of a batch before it is numbered.
 //! - [`stamp`](mod@stamp): what the broker writes into it.
-//! - [`build`]: batches out of records ([`BatchBuilder`]), and the [`commit_marker`] that carries a reader over a gap.
+//! - [`build`]: batches out of records ([`BatchBuilder`]).
+//! - [`control`]: what ends a transaction ([`EndMarker`]), and the [`commit_marker`] that carries a reader over a gap.
 //! - [`hash`]: the record hash, whose sum proves that two sets of records are the same.
 //!
 //! # The batch, all numbers big-endian
@@ -26,6 +27,7 @@ pub mod batch;
 pub mod build;
 pub mod check;
 pub mod codec;
+pub mod control;
 pub mod hash;
 pub mod model;
 pub mod stamp;
@@ -40,9 +42,10 @@ mod clients;
 mod testing;
 
 pub use batch::{BatchError, BatchHeader, Split, split, verify_crc};
-pub use build::{BatchBuilder, Producer, Pushed, commit_marker};
+pub use build::{BatchBuilder, Producer, Pushed};
 pub use check::{CheckLimits, Checked, Reject, check};
 pub use codec::Codec;
+pub use control::{EndMarker, Outcome, commit_marker};
 pub use hash::{HashSum, RecordHasher, hash_record};
 pub use model::{Header, HeaderRef, Headers, Record, RecordRef, TimestampType};
 pub use stamp::{Stamped, stamp};

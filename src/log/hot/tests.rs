@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 fn span(base: i64, n: i64, group: u64, len: u32) -> Span {
     let position = Position { file: group / 10, group, at: group * 4096, len, crc: 0 };
-    Span { base, next: base + n, position, max_timestamp: base, append_time: 0 }
+    Span { base, next: base + n, position, max_timestamp: base, append_time: 0, role: Role::Plain }
 }
 
 proptest! {

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::plan::{self, Run};
-use crate::archive::manifest::{Change, Entry, EpochStart, Seal, SegmentEntry};
+use crate::archive::manifest::{Change, Entry, EpochStart, GapReason, Seal, SegmentEntry};
 use crate::archive::segment::{ColumnType, SegmentEncoder, SegmentError, SegmentMeta, SegmentSpec};
 use crate::archive::{ArchiveError, CommitError};
 use crate::base::ByteBudget;
 use crate::log::hot::Span;
 use crate::log::partition::Partition;
-use crate::log::producers::{BatchMark, Producers};
+use crate::log::producers::Producers;
 use crate::record::{BatchError, BatchHeader, for_each_record};
 use crate::store::{Store, StoreError};
 use crate::wal::{Wal, WalError};
@@ -82,9 +82,23 @@ pub(super) struct Sealed {
 /// What the encoder's thread learned on its way.
 struct Encoded {
     meta: SegmentMeta,
+    books: Books,
+    mixed: (bool, bool),
+}
+
+/// What a manifest says of producers and epochs, as of the batches that were read.
+struct Books {
     producers: Producers,
     epochs: Vec<EpochStart>,
-    mixed: (bool, bool),
+}
+
+impl Books {
+    fn enter(&mut self, header: &BatchHeader, span: &Span) {
+        self.producers.observe(header, span.append_time);
+        if self.epochs.last().is_none_or(|e| e.epoch() < header.leader_epoch) {
+            self.epochs.push(EpochStart(header.leader_epoch, header.base_offset));
+        }
+    }
 }
 
 /// Seals the next run of `partition` below `until`, if there is any.
@@ -99,7 +113,7 @@ pub(super) async fn seal_next(
     let (run, log_end, from) = {
         let state = partition.state();
         let until = until.min(state.ends().last_stable);
-        let spans = state.hot.from(state.sealed_end).copied();
+        let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
         let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
         (run, state.log_end, state.sealed_end)
     };
@@ -110,29 +124,35 @@ pub(super) async fn seal_next(
     let before = Producers::from_archive(&archive.producers().await?);
     let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
     let mut sealed = Sealed { end: run.next, ..Sealed::default() };
-    let (mut producers, mut epochs) = (before.clone(), Vec::new());
+    let mut books = Books { producers: before, epochs: Vec::new() };
+    if !run.leading.is_empty() {
+        books = keep_books(partition, run.leading.clone(), books).await?;
+    }
     let name = archive.begin_segment(run.first);
     if !run.spans.is_empty() {
-        let bytes: u64 = run.spans.iter().map(|s| u64::from(s.position.len)).sum();
+        let bytes: u64 = run.spans.iter().map(|(s, _)| u64::from(s.position.len)).sum();
         let spec = spec_of(partition, &settings, run.first, budget.capacity());
         let _memory = budget.acquire(spec.block_bytes.min(bytes) * 2 + READ_BYTES).await;
-        let encoded = upload(partition, store, name.path(), spec, &run, before).await?;
+        let encoded = upload(partition, store, name.path(), spec, &run, books).await?;
         warn_of_mixed(partition, encoded.mixed);
         sealed.records = encoded.meta.records;
         sealed.payload_bytes = encoded.meta.payload_bytes;
         sealed.stored_bytes = encoded.meta.size;
-        (producers, epochs) = (encoded.producers, encoded.epochs);
+        books = encoded.books;
+        let dead =
+            |reason| run.spans.iter().filter(move |(_, dead)| *dead == Some(reason)).map(|(s, _)| offsets(s)).sum();
         entries.push(Entry::Segment(Box::new(SegmentEntry {
             name: name.name().to_owned(),
             root: None,
-            control: 0,
-            aborted: 0,
+            control: dead(GapReason::Control),
+            aborted: dead(GapReason::Aborted),
             compacted: 0,
             sealed_ms: partition.0.core.env.clock.now_ms(),
             meta: encoded.meta,
             unknown: Default::default(),
         })));
     }
+    let Books { mut producers, epochs } = books;
     producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS);
     let producers = producers.to_archive();
     let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers };
@@ -165,11 +185,11 @@ async fn upload(
     path: &str,
     spec: SegmentSpec,
     run: &Run,
-    producers: Producers,
+    books: Books,
 ) -> Result<Encoded, SealError> {
     let (chunks, mut finished) = mpsc::channel::<Bytes>(CHUNKS_WAITING);
     let (wal, first, next, spans) = (partition.0.core.wal.clone(), run.first, run.next, run.spans.clone());
-    let work = move || encode(&wal, spec, &spans, first, next, producers, &chunks);
+    let work = move || encode(&wal, spec, &spans, (first, next), books, &chunks);
     let encoding = partition.0.core.env.tasks.cold.spawn_blocking(work);
     let mut upload = store.upload(path).await?;
     let mut failed = None;
@@ -204,20 +224,20 @@ async fn upload(
 fn encode(
     wal: &Wal,
     spec: SegmentSpec,
-    spans: &[Span],
-    first: i64,
-    next: i64,
-    mut producers: Producers,
+    spans: &[(Span, Option<GapReason>)],
+    (first, next): (i64, i64),
+    mut books: Books,
     chunks: &mpsc::Sender<Bytes>,
 ) -> Result<Encoded, SealError> {
     let mut encoder = SegmentEncoder::new(spec)?;
-    let mut epochs: Vec<EpochStart> = Vec::new();
     let mut scratch = Vec::new();
     for part in parts(spans) {
-        let positions: Vec<_> = part.iter().map(|s| s.position).collect();
-        for (batch, span) in wal.read(&positions, false)?.iter().zip(part) {
-            let header = BatchHeader::parse(batch)?;
-            observe(&mut producers, &mut epochs, &header, span);
+        let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
+        for (batch, (span, dead)) in wal.read(&positions, false)?.iter().zip(part) {
+            books.enter(&BatchHeader::parse(batch)?, span);
+            if dead.is_some() {
+                continue;
+            }
             for_each_record(batch, UNPACKED_MAX, &mut scratch, |record| {
                 if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
             })?;
@@ -229,37 +249,41 @@ fn encode(
     let mixed = encoder.mixed();
     let (rest, meta) = encoder.finish(next)?;
     send(chunks, rest);
-    Ok(Encoded { meta, producers, epochs, mixed })
+    Ok(Encoded { meta, books, mixed })
 }
 
-fn observe(producers: &mut Producers, epochs: &mut Vec<EpochStart>, header: &BatchHeader, span: &Span) {
-    if header.has_producer() {
-        producers.record(header.producer_id, header.producer_epoch, mark(header), span.append_time);
-    }
-    if epochs.last().is_none_or(|e| e.epoch() < header.leader_epoch) {
-        epochs.push(EpochStart(header.leader_epoch, header.base_offset));
-    }
+/// Enters batches whose records are not kept. Their producers go on all the same.
+async fn keep_books(
+    partition: &Partition,
+    spans: Vec<(Span, Option<GapReason>)>,
+    mut books: Books,
+) -> Result<Books, SealError> {
+    let wal = partition.0.core.wal.clone();
+    let work = move || {
+        for part in parts(&spans) {
+            let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
+            for (batch, (span, _)) in wal.read(&positions, false)?.iter().zip(part) {
+                books.enter(&BatchHeader::parse(batch)?, span);
+            }
+        }
+        Ok(books)
+    };
+    let done = partition.0.core.env.tasks.cold.spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(SealError::Thread(e.to_string())))
 }
 
-/// What is remembered of a producer's batch.
-pub(in crate::log) fn mark(header: &BatchHeader) -> BatchMark {
-    BatchMark {
-        first_sequence: header.base_sequence,
-        last_sequence: header.last_sequence(),
-        first_offset: header.base_offset,
-        last_offset: header.last_offset(),
-        timestamp: header.max_timestamp,
-    }
+fn offsets(span: &Span) -> u64 {
+    (span.next - span.base).unsigned_abs()
 }
 
 /// Spans in pieces of about [`READ_BYTES`].
-fn parts(spans: &[Span]) -> impl Iterator<Item = &[Span]> {
+fn parts(spans: &[(Span, Option<GapReason>)]) -> impl Iterator<Item = &[(Span, Option<GapReason>)]> {
     let mut rest = spans;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let mut n = 0;
-        while n < rest.len() && (n == 0 || bytes + u64::from(rest[n].position.len) <= READ_BYTES) {
-            bytes += u64::from(rest[n].position.len);
+        while n < rest.len() && (n == 0 || bytes + u64::from(rest[n].0.position.len) <= READ_BYTES) {
+            bytes += u64::from(rest[n].0.position.len);
             n += 1;
         }
         let (part, more) = rest.split_at(n);

@@ -11,7 +11,7 @@ async fn put(log: &Log, changes: Changes) {
     log.append_state(changes).unwrap().durable().await.unwrap();
 }
 
-async fn kill(log: Log) {
+pub(super) async fn kill(log: Log) {
     log.0.core.fence.end("killed");
     let wal = log.0.core.wal.clone();
     drop(log);

@@ -109,15 +109,3 @@ fn every_level_is_taken_and_wild_ones_are_clamped() {
         }
     }
 }
-
-#[test]
-fn a_commit_marker_is_one_control_record_at_its_offset() {
-    let marker = commit_marker(1_000, 3, 77);
-    let header = verify_crc(&marker).unwrap();
-    assert!(header.is_control() && header.is_transactional());
-    assert_eq!((header.base_offset, header.last_offset(), header.leader_epoch), (1_000, 1_000, 3));
-    assert_eq!((header.producer_id, header.max_timestamp), (-1, 77));
-    let [record] = &read(&marker).unwrap()[..] else { panic!("one record") };
-    assert_eq!(record.key.as_deref(), Some(&[0, 0, 0, 1][..]), "version 0, COMMIT");
-    assert_eq!(record.value.as_deref(), Some(&[0; 6][..]), "version 0, coordinator epoch 0");
-}

@@ -1,10 +1,11 @@
 use super::*;
+use crate::log::transactions::Role;
 use crate::wal::Position;
 use proptest::prelude::*;
 
 fn span(base: i64, next: i64, len: u32) -> Span {
     let position = Position { file: 0, group: 0, at: 0, len, crc: 0 };
-    Span { base, next, position, max_timestamp: -1, append_time: 0 }
+    Span { base, next, position, max_timestamp: -1, append_time: 0, role: Role::Plain }
 }
 
 #[test]
@@ -43,7 +44,7 @@ proptest! {
         let start = spans.iter().find(|s| s.base < sealed_end && sealed_end < s.next).map_or(sealed_end, |s| s.next);
         let mut at = start;
         while at < until {
-            let run = next_run(at, log_start, until, max_bytes, spans.iter().filter(|s| s.next > at).copied());
+            let run = next_run(at, log_start, until, max_bytes, spans.iter().filter(|s| s.next > at).map(|s| (*s, None)));
             let mut expected = at;
             for gap in &run.gaps {
                 prop_assert_eq!(gap.first, expected);
@@ -55,7 +56,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(run.first, expected);
-            for s in &run.spans {
+            for (s, _) in &run.spans {
                 prop_assert!(s.base <= expected && expected < s.next);
                 expected = s.next;
             }
