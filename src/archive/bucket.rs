@@ -114,8 +114,9 @@ async fn read(store: &Store) -> Result<Option<Birth>, ArchiveError> {
 
 /// Probes, creates, and reads back: of several creators at once all go on with the one that won.
 async fn create(store: &Store) -> Result<Birth, ArchiveError> {
-    for folder in [layout::OWNER, layout::TOPICS] {
-        if !store.list(folder, None).await?.is_empty() {
+    let (owner, topics) = tokio::try_join!(store.list(layout::OWNER, None), store.list(layout::TOPICS, None))?;
+    for (folder, found) in [(layout::OWNER, owner), (layout::TOPICS, topics)] {
+        if !found.is_empty() {
             return Err(ArchiveError::Damaged {
                 path: store.url_of(layout::ESKER),
                 reason: format!("it is missing, though there is something under '{folder}/'"),

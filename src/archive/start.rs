@@ -168,7 +168,7 @@ async fn read_manifests(
         .map(|(topic, number)| async move {
             let place = Place::new(bucket, &topic.name, topic.id, number);
             let hint = hints.get(&(topic.id, number)).map(|end| end.manifest);
-            let (head, view) = place.read_near(hint).await?;
+            let (head, view) = place.read(hint).await?;
             Ok(((topic.id, number), Found { place, topic: topic.name.clone(), head, view }))
         })
         .buffer_unordered(AT_ONCE)

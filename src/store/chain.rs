@@ -156,6 +156,16 @@ impl Chain {
         self.head_by_listing().await
     }
 
+    /// The newest version, looked for from version `hint` up: if that is there, a listing is spared.
+    pub async fn head_near(&self, hint: u64) -> Result<Option<Head>, ChainError> {
+        let Some(near) = self.get(hint).await? else { return self.head(None).await };
+        let head = self.upwards(near.clone()).await?;
+        if head.number == near.number || self.holds(&near).await? {
+            return Ok(Some(head));
+        }
+        self.head_by_listing().await
+    }
+
     async fn head_by_listing(&self) -> Result<Option<Head>, ChainError> {
         let mut patience = self.store.patience();
         loop {

@@ -2,13 +2,14 @@
 //! error would come back as "exists". What may be repeated is repeated by the store, where it is counted.
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
 use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
-use object_store::client::ClientConfigKey as ClientKey;
+use object_store::client::{ClientConfigKey as ClientKey, HttpClient, HttpConnector};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as GoogleKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
 use super::local::Files;
@@ -100,6 +101,26 @@ fn client_settings(options: &StoreOptions) -> [(ClientKey, String); 2] {
     [(ClientKey::Timeout, ms(options.request_timeout_ms)), (ClientKey::ConnectTimeout, ms(options.connect_timeout_ms))]
 }
 
+/// Connects where nobody is asked over TLS, neither the store nor a service for credentials: then the system's
+/// certificates are not read, which would take longer than the rest of a start.
+#[derive(Debug)]
+struct Plain(StoreOptions);
+
+impl HttpConnector for Plain {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let ms = |value: u64| Duration::from_millis(value.max(StoreOptions::TIMEOUT_MS_MIN));
+        let client = reqwest::Client::builder()
+            .tls_built_in_root_certs(false)
+            .timeout(ms(self.0.request_timeout_ms))
+            .connect_timeout(ms(self.0.connect_timeout_ms))
+            .http1_only()
+            .no_gzip() // it would hide how long an object is
+            .build();
+        let client = client.map_err(|e| object_store::Error::Generic { store: "S3", source: e.into() })?;
+        Ok(HttpClient::new(client))
+    }
+}
+
 /// Plain HTTP has to be asked for; without it every request would fail as if the store were away.
 fn check_http(url: &str, endpoint: Option<String>, allowed: Option<String>, variable: &str) -> Result<(), StoreError> {
     match endpoint {
@@ -122,7 +143,11 @@ fn s3(url: &str, options: &StoreOptions) -> Result<Arc<dyn Objects>, StoreError>
     }
     let endpoint = builder.get_config_value(&S3Key::S3Endpoint).or_else(|| builder.get_config_value(&S3Key::Endpoint));
     let allowed = builder.get_config_value(&S3Key::Client(ClientKey::AllowHttp));
+    let plain = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     check_http(url, endpoint, allowed, "AWS_ALLOW_HTTP")?;
+    if plain && builder.get_config_value(&S3Key::AccessKeyId).is_some() {
+        builder = builder.with_http_connector(Plain(options.clone()));
+    }
     Ok(Arc::new(builder.build().map_err(unusable(url))?))
 }
 

@@ -10,8 +10,10 @@ use super::{Create, Kind, Store, StoreError};
 const CREATORS: usize = 16;
 /// Rounds with a fresh key each.
 const ROUNDS: u32 = 8;
-/// Further rounds allowed when requests were answered with errors and a round decided nothing.
-const ROUNDS_UNDECIDED_MAX: u32 = 8;
+/// Rounds at once: as many as a store lets in with all their creators (`store.requests`).
+const ROUNDS_AT_ONCE: usize = 4;
+/// All rounds, with those in which requests were answered with errors and that decided nothing.
+const ROUNDS_MAX: usize = 16;
 
 /// What the probe found; kept in `esker.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,39 +29,39 @@ pub async fn probe(store: &Store) -> Result<Probe, StoreError> {
     let folder = format!("probe/{}", store.random().hex16());
     let mut keys = Vec::new();
     let found = rounds(store, &folder, &mut keys).await;
-    for key in keys {
-        let removed = store.delete(&key).await;
-        if found.is_ok() {
-            removed?;
-        }
-    }
-    found.map(|rounds| Probe { at_ms: store.clock().now_ms(), rounds })
+    let removed = join_all(keys.iter().map(|key| store.delete(key))).await;
+    let rounds = found?;
+    removed.into_iter().collect::<Result<(), _>>()?;
+    Ok(Probe { at_ms: store.clock().now_ms(), rounds })
 }
 
+/// Rounds side by side, for a store may make the creators of one key wait in a row; one more for each that decided nothing.
 async fn rounds(store: &Store, folder: &str, keys: &mut Vec<String>) -> Result<u32, StoreError> {
     let mut decided = 0;
-    for round in 0..ROUNDS + ROUNDS_UNDECIDED_MAX {
-        let key = format!("{folder}/{round:02}");
-        keys.push(key.clone());
-        if one_round(store, &key).await? {
-            decided += 1;
-        }
-        if decided == ROUNDS {
-            read_back(store, folder, keys).await?;
-            return Ok(decided);
+    while decided < ROUNDS && keys.len() < ROUNDS_MAX {
+        let begun = keys.len();
+        let more = ((ROUNDS - decided) as usize).min(ROUNDS_AT_ONCE).min(ROUNDS_MAX - begun);
+        keys.extend((begun..begun + more).map(|round| format!("{folder}/{round:02}")));
+        let answers = join_all(keys[begun..].iter().map(|key| one_round(store, key))).await;
+        for answer in answers {
+            decided += u32::from(answer?);
         }
     }
-    let why = format!(
-        "the probe did not end: of {} rounds of {CREATORS} creators at once only {decided} had a winner; try again",
-        ROUNDS + ROUNDS_UNDECIDED_MAX
-    );
-    Err(StoreError::new(Kind::Unavailable, store.url_of(folder), why))
+    if decided < ROUNDS {
+        let why = format!(
+            "the probe did not end: of {ROUNDS_MAX} rounds of {CREATORS} creators at once only {decided} had a winner; \
+             try again"
+        );
+        return Err(StoreError::new(Kind::Unavailable, store.url_of(folder), why));
+    }
+    read_back(store, folder, keys).await?;
+    Ok(decided)
 }
 
 /// Sixteen creators of one key, then one more. Whether it decided anything; an error if two were told that they won, or a
 /// later one replaced the first.
 async fn one_round(store: &Store, key: &str) -> Result<bool, StoreError> {
-    let content = |creator: usize| Bytes::from(format!("{key} {creator:02}\n"));
+    let content = |creator: usize| content(key, creator);
     let answers = join_all((0..CREATORS).map(|creator| store.create(key, content(creator)))).await;
     let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
     let winners: Vec<usize> = (0..CREATORS).filter(|i| matches!(answers[*i], Create::Created)).collect();
@@ -89,16 +91,22 @@ async fn one_round(store: &Store, key: &str) -> Result<bool, StoreError> {
 /// What was written has to be listed, in order, and read back in part.
 async fn read_back(store: &Store, folder: &str, keys: &[String]) -> Result<(), StoreError> {
     let refused = |why: &str| Err(StoreError::new(Kind::Refused, store.url_of(folder), why));
-    let listed: Vec<String> = store.list(folder, None).await?.into_iter().map(|object| object.path).collect();
-    if !listed.is_sorted() {
+    let Some(first) = keys.first() else { return Ok(()) };
+    let len = content(first, 0).len() as u64;
+    let (listed, whole, part) =
+        tokio::try_join!(store.list(folder, None), store.get(first), store.get_range(first, 1..len))?;
+    if !listed.is_sorted_by(|a, b| a.path <= b.path) {
         return refused("this store lists keys out of order, so that a listing cannot be continued");
     }
-    let Some(first) = keys.first() else { return Ok(()) };
-    let whole = store.get(first).await?;
-    if store.get_range(first, 1..whole.len() as u64).await? != whole.slice(1..) {
+    if part != whole.slice(1..) {
         return refused("this store does not answer range requests: it gave other bytes than those of the range");
     }
     Ok(())
+}
+
+/// What a creator writes.
+fn content(key: &str, creator: usize) -> Bytes {
+    Bytes::from(format!("{key} {creator:02}\n"))
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Inventory {
 }
 
 fn wal_content(fs: &dyn FileSystem, path: &Path, number: u64) -> Result<Content, WalError> {
-    let mut window = Window::open(fs, path)?;
+    let mut window = Window::peep(fs, path)?;
     Ok(match Header::decode(Kind::Wal, window.get(0, BLOCK)?, path)? {
         Some(header) if header.file == number => Content::Begun(header),
         Some(_) => Content::Blank,

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::WalError;
+use super::buffer::BLOCK;
 use super::fs::{File, FileSystem, Open, read_full};
 
 /// Bytes asked for at once: large enough that the disk streams, small enough for any machine.
@@ -13,16 +14,28 @@ pub(crate) struct Window {
     file: Arc<dyn File>,
     path: PathBuf,
     len: u64,
+    chunk: usize,
+    /// Only the first `have` bytes are the file's, from byte `from` on.
     buf: Vec<u8>,
+    have: usize,
     from: u64,
 }
 
 impl Window {
-    /// Opens a file to read.
+    /// Opens a file to read it whole.
     pub fn open(fs: &dyn FileSystem, path: &Path) -> Result<Self, WalError> {
+        Self::with_chunk(fs, path, CHUNK)
+    }
+
+    /// Opens a file to look at a few blocks.
+    pub fn peep(fs: &dyn FileSystem, path: &Path) -> Result<Self, WalError> {
+        Self::with_chunk(fs, path, BLOCK)
+    }
+
+    fn with_chunk(fs: &dyn FileSystem, path: &Path, chunk: usize) -> Result<Self, WalError> {
         let file = fs.open(path, Open::Read).map_err(|e| WalError::io("open", path, &e))?;
         let len = file.len().map_err(|e| WalError::io("ask for the length of", path, &e))?;
-        Ok(Self { file, path: path.to_owned(), len, buf: Vec::new(), from: 0 })
+        Ok(Self { file, path: path.to_owned(), len, chunk, buf: Vec::new(), have: 0, from: 0 })
     }
 
     /// Length of the file.
@@ -34,9 +47,9 @@ impl Window {
     pub fn get(&mut self, at: u64, len: usize) -> Result<&[u8], WalError> {
         let room = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let len = len.min(room);
-        let end = self.from + self.buf.len() as u64;
+        let end = self.from + self.have as u64;
         if at < self.from || at + len as u64 > end {
-            self.load(at, len.max(CHUNK).min(room))?;
+            self.load(at, len.max(self.chunk).min(room))?;
         }
         let begin = usize::try_from(at - self.from).unwrap_or(usize::MAX);
         Ok(&self.buf[begin..begin + len])
@@ -44,20 +57,21 @@ impl Window {
 
     /// Makes the buffer hold `len` bytes from `at`, keeping what it has of them.
     fn load(&mut self, at: u64, len: usize) -> Result<(), WalError> {
-        let end = self.from + self.buf.len() as u64;
-        if at >= self.from && at < end {
-            self.buf.drain(..usize::try_from(at - self.from).unwrap_or(usize::MAX));
-        } else {
-            self.buf.clear();
+        let end = self.from + self.have as u64;
+        let keep = usize::try_from(end.saturating_sub(at)).unwrap_or(0).min(self.have);
+        let keep = if at < self.from { 0 } else { keep };
+        self.buf.copy_within(self.have - keep..self.have, 0);
+        (self.from, self.have) = (at, keep);
+        if self.buf.len() < len {
+            self.buf.resize(len, 0);
         }
-        self.from = at;
-        let have = self.buf.len();
-        self.buf.resize(len.max(have), 0);
-        let read = read_full(&*self.file, &mut self.buf[have..], at + have as u64)
-            .map_err(|e| WalError::io("read", &self.path, &e))?;
-        if have + read < self.buf.len() {
+        let missing = &mut self.buf[keep..len.max(keep)];
+        let read =
+            read_full(&*self.file, missing, at + keep as u64).map_err(|e| WalError::io("read", &self.path, &e))?;
+        if read < missing.len() {
             return Err(WalError::io("read", &self.path, &std::io::ErrorKind::UnexpectedEof.into()));
         }
+        self.have += read;
         Ok(())
     }
 }

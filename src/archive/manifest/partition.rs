@@ -40,10 +40,14 @@ impl Place {
         Chain::new(self.bucket.store().clone(), MANIFEST, prefix)
     }
 
-    /// Head and view; an absent chain is damage. `near`: a version from which to look upwards.
-    pub(in crate::archive) async fn read(&self, near: Option<&Head>) -> Result<(Head, View), ArchiveError> {
+    /// Head and view; an absent chain is damage. `hint`: a version from which to look upwards, which spares a listing.
+    pub(in crate::archive) async fn read(&self, hint: Option<u64>) -> Result<(Head, View), ArchiveError> {
         let chain = self.chain();
-        let head = chain.head(near).await?.ok_or_else(|| self.missing(&chain))?;
+        let head = match hint {
+            Some(number) => chain.head_near(number).await?,
+            None => chain.head(None).await?,
+        };
+        let head = head.ok_or_else(|| self.missing(&chain))?;
         let view = self.view(&chain, &head)?;
         Ok((head, view))
     }
@@ -64,15 +68,6 @@ impl Place {
     fn missing(&self, chain: &Chain) -> ArchiveError {
         let path = self.bucket.store().url_of(chain.prefix());
         ArchiveError::Missing { path, named_by: format!("the chain of topic '{}'", self.topic) }
-    }
-
-    /// Head and view, looked for from version `hint` up: that spares a listing.
-    pub(in crate::archive) async fn read_near(&self, hint: Option<u64>) -> Result<(Head, View), ArchiveError> {
-        let near = match hint {
-            Some(number) => self.chain().get(number).await?,
-            None => None,
-        };
-        self.read(near.as_ref()).await
     }
 
     /// What a version says, if it is this partition's and breaks no rule.
