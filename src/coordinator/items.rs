@@ -6,6 +6,7 @@
 //! | `offset/<topic id>/<partition>/<group id>` | `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one |
 //! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same, of a transaction that is not decided |
 //! | `txn/<transactional id>` | see `transactions` |
+//! | [`LOSS_KEY`] | id of the WAL that began with a loss, once groups have begun anew because of it |
 //!
 //! Group ids and transactional ids stand last, so they may hold any character. Fields that are not known are ignored.
 use std::collections::BTreeMap;
@@ -19,9 +20,13 @@ use serde_json::Value;
 use crate::base::Uuid;
 
 /// Resulting values by key; `None` removes. One set is one frame: all of it is there after a crash, or nothing.
-pub type Changes = Vec<(String, Option<Value>)>;
+pub use crate::log::Changes;
+
 /// All items of a broker, as recovered.
 pub type Items = BTreeMap<String, Value>;
+
+/// Says that groups know of a loss.
+pub const LOSS_KEY: &str = "lost-wal/groups";
 
 const GROUP: &str = "group/";
 const OFFSET: &str = "offset/";
@@ -95,7 +100,7 @@ pub enum GroupItem {
     Classic(ClassicItem),
 }
 
-/// A classic group with a complete generation: what lets its members go on after a restart.
+/// A classic group: what lets its members go on after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClassicItem {
     /// Number of the generation.
@@ -109,6 +114,9 @@ pub struct ClassicItem {
     /// Member id of the leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
+    /// The generation has its members and no assignment yet: after a restart they have to join again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebalancing: bool,
     /// Since when the group is in this state, ms since 1970.
     pub since_ms: i64,
     /// The members with their assignment.

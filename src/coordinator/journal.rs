@@ -1,7 +1,11 @@
-//! Where state goes: changes are handed over in order, and count once they are durable.
+//! What the coordinator needs of the log: a place for its changes, which count once they are durable; names of topics.
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::items::Changes;
+use crate::base::Uuid;
+use crate::log::{AppendError, Log, TopicInfo};
 
 /// Why changes were not taken. Nothing of them was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,4 +26,25 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`]; then nothing was written.
     fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError>;
+}
+
+impl Journal for Log {
+    fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
+        self.append_state(changes).map(Into::into).map_err(|error| match error {
+            AppendError::Storage(why) => JournalError::Busy(why),
+            other => JournalError::Closed(other.to_string()),
+        })
+    }
+}
+
+/// The topics that there are.
+pub trait Topics: Send + Sync + 'static {
+    /// A topic by id; `None` once it is deleted.
+    fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>>;
+}
+
+impl Topics for Log {
+    fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
+        self.topic_by_id(id)
+    }
 }

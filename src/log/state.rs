@@ -276,6 +276,13 @@ impl PendingState {
     }
 }
 
+impl From<PendingState> for oneshot::Receiver<()> {
+    /// What resolves when a sync covered the change, and fails when the log ended first.
+    fn from(pending: PendingState) -> Self {
+        pending.0
+    }
+}
+
 impl Log {
     /// The coordinator's items as they stand: those of the bucket, and every durable change since.
     pub fn state_items(&self) -> BTreeMap<String, Value> {

@@ -31,6 +31,7 @@ fn the_format_stays_what_it_is() {
         protocol_type: Some("consumer".into()),
         protocol: Some("range".into()),
         leader: Some("c-1".into()),
+        rebalancing: false,
         since_ms: 17,
         members: vec![member],
     });

@@ -1,0 +1,191 @@
+//! The calls of those who commit offsets and ask for them.
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Coordinator;
+use super::calls::{MemberRef, Now};
+use super::error::GroupError;
+use super::items::{Changes, Committed, TopicPartition};
+use super::journal::JournalError;
+use super::membership::ended;
+use super::offsets::Plan;
+use super::shards::Finish;
+
+/// An offset to commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Commit {
+    /// The offset that comes next.
+    pub offset: i64,
+    /// Leader epoch of the record before it, or -1.
+    pub leader_epoch: i32,
+    /// What the client wants to remember with it.
+    pub metadata: String,
+}
+
+/// One answer for each offset, or one for all.
+pub type CommitAnswer = Result<Vec<Result<(), GroupError>>, GroupError>;
+
+impl Coordinator {
+    /// A member, or a client without a group, commits offsets; answered when they are durable. `retention_ms`: how long they
+    /// are kept, if the client says so. The commit is made when this returns, in the order of the calls.
+    pub fn commit(
+        &self,
+        group: &str,
+        member: &MemberRef,
+        retention_ms: Option<i64>,
+        offsets: Vec<(TopicPartition, Commit)>,
+    ) -> impl Future<Output = CommitAnswer> + Send + use<> {
+        self.commit_as(group, member, None, retention_ms, offsets)
+    }
+
+    /// The same within a producer's transaction: they count when it is committed. Whether the transaction is open is for
+    /// the caller to know.
+    pub fn commit_in_transaction(
+        &self,
+        group: &str,
+        member: &MemberRef,
+        producer_id: i64,
+        offsets: Vec<(TopicPartition, Commit)>,
+    ) -> impl Future<Output = CommitAnswer> + Send + use<> {
+        self.commit_as(group, member, Some(producer_id), None, offsets)
+    }
+
+    fn commit_as(
+        &self,
+        group: &str,
+        member: &MemberRef,
+        producer_id: Option<i64>,
+        retention_ms: Option<i64>,
+        offsets: Vec<(TopicPartition, Commit)>,
+    ) -> impl Future<Output = CommitAnswer> + Send + use<> {
+        let most = self.0.options.metadata_max_bytes;
+        let answers: Vec<_> = offsets.iter().map(|(_, commit)| check_metadata(&commit.metadata, most)).collect();
+        let accepted = offsets.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(offset, _)| offset);
+        let begun = self.begin_commit(group, member, producer_id, retention_ms, accepted.collect());
+        async move {
+            if let Some(durable) = begun? {
+                durable.await.unwrap_or_else(|_| Err(ended()))?;
+            }
+            Ok(answers)
+        }
+    }
+
+    fn begin_commit(
+        &self,
+        group: &str,
+        member: &MemberRef,
+        producer_id: Option<i64>,
+        retention_ms: Option<i64>,
+        offsets: Vec<(TopicPartition, Commit)>,
+    ) -> Result<Option<oneshot::Receiver<Result<(), GroupError>>>, GroupError> {
+        let shards = &self.0.shards;
+        let mut shard = shards.lock(group);
+        if shard.get(group).is_none() {
+            // Nobody manages the group: whoever commits is on its own.
+            if member.generation >= 0 {
+                return Err(GroupError::GroupNotFound(group.to_owned()));
+            }
+            shard.add(group, self.0.options.max_groups)?;
+        }
+        let count = offsets.len() as u64;
+        let begun = shard.ask(group, |slot, cx| {
+            slot.group.check_commit(member, producer_id.is_some(), cx.now)?;
+            if offsets.is_empty() {
+                return Ok(None);
+            }
+            let offsets = offsets.into_iter().map(|(place, commit)| (place, committed(commit, retention_ms, cx.now)));
+            let plan = match producer_id {
+                None => slot.offsets.commit(group, offsets.collect()),
+                Some(producer_id) => slot.offsets.commit_pending(group, producer_id, offsets.collect()),
+            };
+            let durable = shards.put(plan.changes.clone())?;
+            slot.offsets.begin(&plan);
+            let (tell, told) = oneshot::channel();
+            shards.finish_later(durable, Finish::Offsets(vec![(group.into(), plan)], tell));
+            Ok(Some(told))
+        });
+        let begun = begun.unwrap_or_else(|| Err(GroupError::GroupNotFound(group.to_owned())))?;
+        self.0.counts.commits.inc_by(count);
+        Ok(begun)
+    }
+
+    /// Ends what a producer has committed to `groups` within its transaction, and writes `with`, the transaction's own
+    /// changes, in the same frame. Resolves when it is durable and, if it was a `commit`, visible.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then nothing has changed.
+    pub fn end_transaction(
+        &self,
+        producer_id: i64,
+        groups: &[String],
+        commit: bool,
+        with: Changes,
+    ) -> Result<impl Future<Output = Result<(), GroupError>> + Send + use<>, JournalError> {
+        let shards = &self.0.shards;
+        let mut locked = shards.lock_many(groups.iter().map(String::as_str));
+        let mut plans: Vec<(Arc<str>, Plan)> = Vec::new();
+        let mut changes = with;
+        for group in groups {
+            let at = shards.index(group);
+            let slot = locked.iter().find(|(index, _)| *index == at).and_then(|(_, shard)| shard.get(group));
+            if let Some(slot) = slot {
+                let plan = slot.offsets.end(group, producer_id, commit);
+                changes.extend(plan.changes.iter().cloned());
+                plans.push((group.as_str().into(), plan));
+            }
+        }
+        let durable = shards.put(changes)?;
+        for (group, plan) in &plans {
+            let at = shards.index(group);
+            if let Some((_, shard)) = locked.iter_mut().find(|(index, _)| *index == at) {
+                shard.ask(group, |slot, _| slot.offsets.begin(plan));
+            }
+        }
+        let (tell, told) = oneshot::channel();
+        shards.finish_later(durable, Finish::Offsets(plans, tell));
+        Ok(async move { told.await.unwrap_or_else(|_| Err(ended())) })
+    }
+
+    /// Offsets of a group, as of what is durable: one answer for each partition that was asked for. `stable`: refuse those
+    /// that a transaction which is not decided has committed.
+    pub fn fetch(
+        &self,
+        group: &str,
+        places: &[TopicPartition],
+        stable: bool,
+    ) -> Vec<Result<Option<Committed>, GroupError>> {
+        let shard = self.0.shards.lock(group);
+        let Some(slot) = shard.get(group) else { return vec![Ok(None); places.len()] };
+        places.iter().map(|place| slot.offsets.get(*place, stable).map(Option::<&_>::cloned)).collect()
+    }
+
+    /// All offsets of a group.
+    pub fn fetch_all(&self, group: &str, stable: bool) -> Vec<(TopicPartition, Result<Committed, GroupError>)> {
+        let shard = self.0.shards.lock(group);
+        let Some(slot) = shard.get(group) else { return Vec::new() };
+        let get = |place| match slot.offsets.get(place, stable) {
+            Ok(found) => found.map(|committed| (place, Ok(committed.clone()))),
+            Err(error) => Some((place, Err(error))),
+        };
+        slot.offsets.places().filter_map(get).collect()
+    }
+}
+
+/// Kafka counts in UTF-16, of which there are never more units than bytes of UTF-8.
+fn check_metadata(metadata: &str, most: usize) -> Result<(), GroupError> {
+    if metadata.len() <= most || metadata.encode_utf16().count() <= most {
+        return Ok(());
+    }
+    Err(GroupError::MetadataTooLarge(metadata.len()))
+}
+
+fn committed(commit: Commit, retention_ms: Option<i64>, now: Now) -> Committed {
+    Committed {
+        offset: commit.offset,
+        leader_epoch: commit.leader_epoch,
+        metadata: commit.metadata,
+        commit_ms: now.wall_ms,
+        expire_ms: retention_ms.map(|ms| now.wall_ms.saturating_add(ms)),
+    }
+}

@@ -1,0 +1,114 @@
+//! The calls of members.
+use std::fmt::Write;
+
+use super::Coordinator;
+use super::calls::{JoinGroup, JoinRefused, Leaving, MemberRef, SyncGroup};
+use super::error::GroupError;
+use super::group::{Group, Slot};
+use super::shards::{JoinAnswer, SyncAnswer};
+use crate::base::Random;
+
+impl Coordinator {
+    /// A client joins, or joins again; answered when the next generation begins. The call is made when this returns, and is
+    /// not taken back when the future is dropped.
+    pub fn join(&self, group: &str, mut join: JoinGroup) -> impl Future<Output = JoinAnswer> + Send + use<> {
+        let member_id = join.member_id.clone();
+        let refused = move |error| JoinRefused { member_id: member_id.clone(), error };
+        let waiting = self.check_join(group, &join).and_then(|()| {
+            let mut shard = self.0.shards.lock(group);
+            if join.member_id.is_empty() {
+                join.new_member_id = new_member_id(&self.0.random, &join);
+                shard.add(group, self.0.options.max_groups)?;
+            }
+            if shard.get(group).is_none() {
+                return Err(GroupError::UnknownMember);
+            }
+            let (ticket, answered) = shard.join_ticket();
+            shard.ask(group, |slot, cx| match &mut slot.group {
+                Group::Classic(group) => group.join(ticket, join, cx),
+            });
+            Ok(answered)
+        });
+        async move {
+            match waiting {
+                Ok(answered) => answered.await.unwrap_or_else(|_| Err(refused(ended()))),
+                Err(error) => Err(refused(error)),
+            }
+        }
+    }
+
+    fn check_join(&self, group: &str, join: &JoinGroup) -> Result<(), GroupError> {
+        check_id(group)?;
+        let (least, most) = (self.0.options.min_session_timeout_ms, self.0.options.max_session_timeout_ms);
+        let asked = join.session_timeout_ms;
+        if (least..=most).contains(&asked) {
+            Ok(())
+        } else {
+            Err(GroupError::InvalidSessionTimeout { asked, least, most })
+        }
+    }
+
+    /// A member asks for its assignment; answered when the leader has brought it, and it is durable. Made when this returns.
+    pub fn sync(&self, group: &str, sync: SyncGroup) -> impl Future<Output = SyncAnswer> + Send + use<> {
+        let waiting = check_id(group).and_then(|()| {
+            let mut shard = self.0.shards.lock(group);
+            if shard.get(group).is_none() {
+                return Err(GroupError::UnknownMember);
+            }
+            let (ticket, answered) = shard.sync_ticket();
+            shard.ask(group, |slot, cx| match &mut slot.group {
+                Group::Classic(group) => group.sync(ticket, sync, cx),
+            });
+            Ok(answered)
+        });
+        async move { waiting?.await.unwrap_or_else(|_| Err(ended())) }
+    }
+
+    /// A member says that it is alive.
+    ///
+    /// # Errors
+    /// [`GroupError::RebalanceInProgress`] tells it to join again; others that it has lost its place.
+    pub fn heartbeat(&self, group: &str, member: &MemberRef) -> Result<(), GroupError> {
+        check_id(group)?;
+        let beat = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
+            Group::Classic(group) => group.heartbeat(member, cx.now),
+        };
+        self.0.shards.lock(group).ask(group, beat).unwrap_or(Err(GroupError::UnknownMember))
+    }
+
+    /// Members leave, or are removed by an administrator. One answer each.
+    ///
+    /// # Errors
+    /// [`GroupError`] where none of them was looked at.
+    pub fn leave(&self, group: &str, leaving: &[Leaving]) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        check_id(group)?;
+        let leave = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
+            Group::Classic(group) => group.leave(leaving, cx),
+        };
+        let nobody = || Ok(vec![Err(GroupError::UnknownMember); leaving.len()]);
+        self.0.shards.lock(group).ask(group, leave).unwrap_or_else(nobody)
+    }
+}
+
+/// A group with members has a name.
+pub(super) fn check_id(group: &str) -> Result<(), GroupError> {
+    if group.is_empty() { Err(GroupError::InvalidGroupId) } else { Ok(()) }
+}
+
+/// What is said to those who wait when the broker ends.
+pub(super) fn ended() -> GroupError {
+    GroupError::NotCoordinator("the broker has ended".to_owned())
+}
+
+/// An id that nobody had before: the client's name, or the instance's, and a random UUID.
+fn new_member_id(random: &Random, join: &JoinGroup) -> String {
+    let mut bytes = random.bytes::<16>();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let mut id = join.instance_id.as_ref().unwrap_or(&join.client_id).clone();
+    for (at, byte) in bytes.iter().enumerate() {
+        let dash = if matches!(at, 0 | 4 | 6 | 8 | 10) { "-" } else { "" };
+        let _ = write!(id, "{dash}{byte:02x}");
+    }
+    id
+}
