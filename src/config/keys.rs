@@ -125,6 +125,57 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "group.min.session.timeout.ms",
+        default: "6s",
+        help: "the shortest session time-out that a member of a classic group may ask for",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.min_session_timeout_ms = ms),
+    },
+    Key {
+        name: "group.max.session.timeout.ms",
+        default: "30m",
+        help: "the longest session time-out that a member of a classic group may ask for",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.max_session_timeout_ms = ms),
+    },
+    Key {
+        name: "group.initial.rebalance.delay.ms",
+        default: "3s",
+        help: "how long the first rebalance of an empty classic group waits for more members",
+        set: |config, text| between(text, 0, i32::MAX).map(|ms| config.groups.initial_rebalance_delay_ms = ms),
+    },
+    Key {
+        name: "group.max.size",
+        default: "2147483647",
+        help: "members of one classic group",
+        set: |config, text| count(text, i32::MAX as usize).map(|count| config.groups.max_size = count),
+    },
+    Key {
+        name: "esker.groups.max",
+        default: "50000",
+        help: "groups of this broker, those that only commit offsets too",
+        set: |config, text| count(text, 10_000_000).map(|count| config.groups.max_groups = count),
+    },
+    Key {
+        name: "offset.metadata.max.bytes",
+        default: "4096",
+        help: "length of what a client may remember with an offset",
+        set: |config, text| count(text, 1 << 20).map(|count| config.groups.metadata_max_bytes = count),
+    },
+    Key {
+        name: "offsets.retention.minutes",
+        default: "10080",
+        help: "for how long offsets are kept that nobody uses: the group has no members, or none that reads the topic",
+        set: |config, text| {
+            count(text, i32::MAX as usize)
+                .map(|minutes| config.groups.retention_minutes = i32::try_from(minutes).unwrap_or(i32::MAX))
+        },
+    },
+    Key {
+        name: "offsets.retention.check.interval.ms",
+        default: "10m",
+        help: "how often it is looked for offsets and groups that nobody uses",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.retention_check_ms = i64::from(ms)),
+    },
+    Key {
         name: "store.connect.timeout.ms",
         default: "5s",
         help: "how long connecting to the bucket may take",
@@ -202,6 +253,19 @@ pub fn variable(name: &str) -> String {
 fn time(text: &str, least_ms: u64) -> Result<u64, String> {
     let ms = units::time_ms(text).map_err(text_from)?;
     if ms < least_ms { Err(format!("the least that works is {least_ms} ms")) } else { Ok(ms) }
+}
+
+/// A time in ms between two bounds.
+fn between(text: &str, least_ms: i32, most_ms: i32) -> Result<i32, String> {
+    let ms = units::time_ms(text).map_err(text_from)?;
+    let ms = i32::try_from(ms).ok().filter(|ms| (least_ms..=most_ms).contains(ms));
+    ms.ok_or(format!("from {least_ms} to {most_ms} ms are possible"))
+}
+
+/// A whole number from 1 to `most`.
+fn count(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or(format!("expected a whole number from 1 to {most}"))
 }
 
 fn text_of(text: &str) -> Result<String, String> {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub use listen::{HostPort, ListenError, Listener};
 
 use crate::base::Limits;
+use crate::coordinator::GroupOptions;
 use crate::log::settings;
 use crate::store::StoreOptions;
 use crate::wal::WalOptions;
@@ -53,6 +54,8 @@ pub struct Config {
     pub auto_create_topics: bool,
     /// Partitions of a topic that does not say.
     pub num_partitions: i32,
+    /// Settings of groups and their offsets.
+    pub groups: GroupOptions,
     /// Filter of the log.
     pub log_level: String,
     /// Variables that begin with `ESKER_` and stand for nothing: named in a warning.
@@ -193,6 +196,7 @@ impl Default for Config {
             requests: StoreOptions::default(),
             auto_create_topics: true,
             num_partitions: 1,
+            groups: GroupOptions::default(),
             log_level: "info".to_owned(),
             strange_variables: Vec::new(),
             log_format: LogFormat::Text,

@@ -8,9 +8,10 @@ use super::counts::Counts;
 use super::handlers::fetch::session::Sessions;
 use super::handlers::{Endpoint, Shared};
 use super::server::Acceptor;
+use crate::base::ByteBudget;
 use crate::base::tasks::Stop;
-use crate::base::{ByteBudget, Clock, Limits, Metrics, Random};
-use crate::log::Log;
+use crate::coordinator::Coordinator;
+use crate::log::{Env, Log};
 
 /// What a user may choose.
 #[derive(Debug, Clone)]
@@ -42,20 +43,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker over an open log. When `stop` is said, it answers what it had started and ends.
-    pub fn new(
-        log: Log,
-        options: &BrokerOptions,
-        limits: &Limits,
-        clock: &Clock,
-        random: &Random,
-        metrics: &Metrics,
-        stop: Stop,
-    ) -> Self {
+    /// A broker over an open log and its coordinator. When `stop` is said, it answers what it had started and ends.
+    pub fn new(log: Log, coordinator: Coordinator, options: &BrokerOptions, env: &Env, stop: Stop) -> Self {
+        let Env { limits, clock, random, metrics, .. } = env;
         let responses = ByteBudget::new("kafka responses", limits.response_bytes());
         let acceptor = Acceptor::new(limits, responses.clone(), metrics);
         let shared = Shared {
             log,
+            coordinator,
             auto_create_topics: options.auto_create_topics,
             sessions: Sessions::new(random.clone()),
             responses,

@@ -3,6 +3,7 @@
 //! Source: <https://kafka.apache.org/protocol#protocol_error_codes>.
 use std::fmt;
 
+use crate::coordinator::GroupError;
 use crate::log::{AppendError, ReadError, TopicError};
 use crate::record::Reject;
 
@@ -129,6 +130,33 @@ impl From<&AppendError> for ErrorCode {
             AppendError::Transactional => Self::InvalidRequest,
             AppendError::Storage(_) => Self::KafkaStorageError,
             AppendError::NotServing(_) => Self::NotLeaderOrFollower,
+        }
+    }
+}
+
+impl From<&GroupError> for ErrorCode {
+    fn from(error: &GroupError) -> Self {
+        match error {
+            GroupError::InvalidGroupId => Self::InvalidGroupId,
+            GroupError::InvalidSessionTimeout { .. } => Self::InvalidSessionTimeout,
+            GroupError::InconsistentProtocol => Self::InconsistentGroupProtocol,
+            GroupError::UnknownMember => Self::UnknownMemberId,
+            GroupError::IllegalGeneration => Self::IllegalGeneration,
+            GroupError::RebalanceInProgress => Self::RebalanceInProgress,
+            GroupError::FencedInstance => Self::FencedInstanceId,
+            GroupError::MemberIdRequired => Self::MemberIdRequired,
+            GroupError::GroupFull | GroupError::TooManyGroups(_) => Self::GroupMaxSizeReached,
+            // What Kafka says when a group is too large for a record of its state.
+            GroupError::GroupTooLarge { .. } => Self::UnknownServerError,
+            GroupError::NonEmptyGroup => Self::NonEmptyGroup,
+            GroupError::GroupNotFound(_) => Self::GroupIdNotFound,
+            GroupError::SubscribedToTopic => Self::GroupSubscribedToTopic,
+            GroupError::MetadataTooLarge(_) => Self::OffsetMetadataTooLarge,
+            GroupError::UnstableOffset => Self::UnstableOffsetCommit,
+            GroupError::UnknownTopicOrPartition => Self::UnknownTopicOrPartition,
+            GroupError::UnknownTopicId => Self::UnknownTopicId,
+            GroupError::NotAvailable(_) => Self::CoordinatorNotAvailable,
+            GroupError::NotCoordinator(_) => Self::NotCoordinator,
         }
     }
 }

@@ -16,10 +16,12 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 pub(super) mod fetch;
 mod find_coordinator;
+mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod offsets;
 mod placement;
 mod produce;
 mod security;
@@ -38,11 +40,13 @@ use super::server::intake::Received;
 use super::server::outlet::Response;
 use crate::base::tasks::Stop;
 use crate::base::{ByteBudget, BytePermit, Clock};
+use crate::coordinator::Coordinator;
 use crate::log::Log;
 
 /// What the handlers of all listeners share.
 pub struct Shared {
     pub log: Log,
+    pub coordinator: Coordinator,
     pub auto_create_topics: bool,
     pub sessions: fetch::session::Sessions,
     /// Memory of answers that carry records.
@@ -94,7 +98,15 @@ handlers! {
     start Fetch => fetch::start;
     alone ListOffsets => list_offsets::answer;
     alone Metadata => metadata::answer;
+    alone OffsetCommit => offsets::commit;
+    alone OffsetFetch => offsets::fetch;
     alone FindCoordinator => find_coordinator::answer;
+    start JoinGroup => groups::join;
+    alone Heartbeat => groups::heartbeat;
+    alone LeaveGroup => groups::leave;
+    start SyncGroup => groups::sync;
+    alone DescribeGroups => groups::describe;
+    alone ListGroups => groups::list;
     alone ApiVersions => api_versions::answer;
     alone CreateTopics => topics::create;
     alone DeleteTopics => topics::delete;
@@ -108,10 +120,12 @@ handlers! {
     alone AlterConfigs => configs::replace;
     alone DescribeLogDirs => describe_log_dirs::answer;
     alone CreatePartitions => topics::extend;
+    alone DeleteGroups => groups::delete;
     alone ElectLeaders => placement::elect;
     alone IncrementalAlterConfigs => configs::change;
     alone AlterPartitionReassignments => placement::reassign;
     alone ListPartitionReassignments => placement::list;
+    alone OffsetDelete => offsets::delete;
     alone DescribeUserScramCredentials => security::describe_users;
     alone AlterUserScramCredentials => security::alter_users;
     alone DescribeCluster => describe_cluster::answer;

@@ -10,6 +10,7 @@ use super::words::{Heard, Voice};
 use super::{Decisions, ServerError};
 use crate::base::tasks::Stop;
 use crate::config::{Config, HostPort, Listener};
+use crate::coordinator::Coordinator;
 use crate::http::Stage;
 use crate::kafka::{Advertised, Broker, BrokerOptions};
 use crate::log::{Env, Log, Options, Waiting};
@@ -102,20 +103,19 @@ pub async fn bind_kafka(listeners: &[Listener]) -> Result<Vec<(TcpListener, Hear
 /// Serves Kafka on all listeners; the future ends when all of them have ended after `stop`.
 pub fn serve_kafka(
     config: &Config,
-    log: &Log,
+    (log, coordinator): (&Log, Coordinator),
     env: &Env,
     bound: Vec<(TcpListener, Heard)>,
     stop: &Stop,
 ) -> impl Future<Output = ()> + use<> {
     let options = BrokerOptions { auto_create_topics: config.auto_create_topics };
-    let Env { clock, random, metrics, limits, tasks } = env;
-    let broker = Broker::new(log.clone(), &options, limits, clock, random, metrics, stop.clone());
+    let broker = Broker::new(log.clone(), coordinator, &options, env, stop.clone());
     let mut listeners = JoinSet::new();
     for (listener, heard) in bound {
         let HostPort { host, port } = heard.advertised;
         let broker = broker.clone();
         let serve = async move { broker.serve(listener, Advertised { host, port }).await };
-        listeners.spawn_on(serve, &tasks.hot);
+        listeners.spawn_on(serve, &env.tasks.hot);
     }
     async move { while listeners.join_next().await.is_some() {} }
 }

@@ -1,6 +1,7 @@
 //! The whole of this side over a real log in a temporary folder, spoken to in bytes.
 mod admin;
 mod fetching;
+mod groups;
 mod placement;
 mod producing;
 mod protocol;
@@ -14,9 +15,11 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::base::tasks::Tasks;
+use crate::base::{Clock, Limits, Metrics, Random};
+use crate::coordinator::GroupOptions;
 use crate::kafka::client::{Client, ClientOptions, Topic};
 use crate::kafka::messages::{Request, decode_response, encode_request};
-use crate::log::{Env, Options};
+use crate::log::Options;
 use crate::record::{BatchBuilder, Codec, Producer, Record, TimestampType, for_each_record, split};
 
 /// A broker on a free port, over a log of its own.
@@ -25,7 +28,8 @@ struct Setup {
     address: String,
     stop: Stop,
     serving: tokio::task::JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    coordinator: Coordinator,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Setup {
@@ -34,7 +38,10 @@ impl Setup {
     }
 
     async fn with(options: BrokerOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), options, GroupOptions::default()).await
+    }
+
+    async fn on(folder: Arc<tempfile::TempDir>, options: BrokerOptions, groups: GroupOptions) -> Self {
         let mut log_options = Options::new(folder.path());
         log_options.wal.file_bytes = 1 << 20;
         log_options.wal.budget_bytes = Some(16 << 20);
@@ -48,14 +55,14 @@ impl Setup {
         };
         let log = Log::open(log_options, env.clone()).await.unwrap();
         let stop = Stop::new();
-        let Env { clock, random, metrics, limits, .. } = &env;
-        let broker = Broker::new(log.clone(), &options, limits, clock, random, metrics, stop.clone());
+        let coordinator = Coordinator::of(&log, groups, &env).await.unwrap();
+        let broker = Broker::new(log.clone(), coordinator.clone(), &options, &env, stop.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move {
             broker.serve(listener, Advertised { host: "kafka.example".to_owned(), port: 9092 }).await;
         });
-        Self { log, address: format!("127.0.0.1:{port}"), stop, serving, _folder: folder }
+        Self { log, address: format!("127.0.0.1:{port}"), stop, serving, coordinator, folder }
     }
 
     async fn client(&self) -> Client {

@@ -161,7 +161,13 @@ async fn delete_one(endpoint: &Endpoint, call: Call, name: Option<String>, topic
     let found = name.as_ref().map_or_else(|| log.topic_by_id(topic_id), |name| log.topic(name));
     let (name, topic_id) = found.as_ref().map_or((name, topic_id), |topic| (Some(topic.name.clone()), topic.id));
     let result = match found {
-        Some(topic) => log.delete_topic(&topic.name).await.map_err(|error| endpoint.failure(call, error)),
+        Some(topic) => {
+            let deleted = log.delete_topic(&topic.name).await;
+            if deleted.is_ok() {
+                endpoint.shared.coordinator.topic_deleted(topic.id);
+            }
+            deleted.map_err(|error| endpoint.failure(call, error))
+        }
         None => {
             let code = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
             Err(endpoint.refusal(code, code.meaning()))

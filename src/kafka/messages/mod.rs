@@ -321,6 +321,14 @@ impl RequestHeader {
         Self::read_fixed(&mut reader)
     }
 
+    /// The client's name for itself, which follows in every header.
+    pub fn peek_client_id(frame: &Bytes) -> Result<Option<String>, DecodeError> {
+        let mut reader = Reader::new(frame.clone(), 0, false);
+        reader.enter("the request header");
+        Self::read_fixed(&mut reader)?;
+        reader.old_nullable_string()
+    }
+
     fn read_fixed(from: &mut Reader) -> Result<Self, DecodeError> {
         Ok(Self { api_key: i16::read(from)?, api_version: i16::read(from)?, correlation_id: i32::read(from)? })
     }

@@ -6,6 +6,7 @@
 //! does not read stops being read from.
 use std::collections::VecDeque;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -156,9 +157,10 @@ impl<S: Service> Connection<S> {
     pub fn new(stream: TcpStream, service: Arc<S>, terms: Terms, stop: Stop) -> Self {
         let mut ticks = tokio::time::interval(terms.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let peer = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical());
         Self {
             stream,
-            intake: Intake::new(terms.requests.clone(), terms.request_max),
+            intake: Intake::new(terms.requests.clone(), terms.request_max, peer),
             outlet: Outlet::default(),
             slots: VecDeque::new(),
             alone: false,

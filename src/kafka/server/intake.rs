@@ -5,6 +5,7 @@
 //! into it; small ones share a chunk that is read as full as the socket allows. A connection that waits for its next
 //! request owns no buffer at all.
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -28,6 +29,8 @@ pub struct Received {
     pub frame: Bytes,
     /// Its share of the request budget.
     pub permit: BytePermit,
+    /// Address of the client.
+    pub peer: IpAddr,
 }
 
 /// Why no more requests come from a connection.
@@ -59,6 +62,7 @@ pub struct Intake {
     need: Need,
     budget: ByteBudget,
     request_max: usize,
+    peer: IpAddr,
     last_length: usize,
     received: u64,
 }
@@ -71,9 +75,9 @@ enum Need {
 }
 
 impl Intake {
-    /// Requests of up to `request_max` bytes, each with a share of `budget`.
-    pub fn new(budget: ByteBudget, request_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), need: Need::Length, budget, request_max, last_length: 0, received: 0 }
+    /// Requests of `peer`, of up to `request_max` bytes, each with a share of `budget`.
+    pub fn new(budget: ByteBudget, request_max: usize, peer: IpAddr) -> Self {
+        Self { buffer: BytesMut::new(), need: Need::Length, budget, request_max, peer, last_length: 0, received: 0 }
     }
 
     /// Bytes read since the beginning.
@@ -117,7 +121,8 @@ impl Intake {
                 },
                 Need::Body(length, permit) if self.buffer.len() >= length => {
                     self.last_length = length;
-                    return Poll::Ready(Ok(Received { frame: self.buffer.split_to(length).freeze(), permit }));
+                    let frame = self.buffer.split_to(length).freeze();
+                    return Poll::Ready(Ok(Received { frame, permit, peer: self.peer }));
                 }
                 more => {
                     self.need = more;

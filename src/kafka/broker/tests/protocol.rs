@@ -67,7 +67,17 @@ async fn every_api_answers_in_every_version() {
     smoke::<fetch::FetchRequest>(&mut raw).await;
     smoke::<list_offsets::ListOffsetsRequest>(&mut raw).await;
     smoke::<MetadataRequest>(&mut raw).await;
+    smoke::<offset_commit::OffsetCommitRequest>(&mut raw).await;
+    smoke::<offset_fetch::OffsetFetchRequest>(&mut raw).await;
     smoke::<find_coordinator::FindCoordinatorRequest>(&mut raw).await;
+    smoke::<join_group::JoinGroupRequest>(&mut raw).await;
+    smoke::<heartbeat::HeartbeatRequest>(&mut raw).await;
+    smoke::<leave_group::LeaveGroupRequest>(&mut raw).await;
+    smoke::<sync_group::SyncGroupRequest>(&mut raw).await;
+    smoke::<describe_groups::DescribeGroupsRequest>(&mut raw).await;
+    smoke::<list_groups::ListGroupsRequest>(&mut raw).await;
+    smoke::<delete_groups::DeleteGroupsRequest>(&mut raw).await;
+    smoke::<offset_delete::OffsetDeleteRequest>(&mut raw).await;
     smoke::<create_topics::CreateTopicsRequest>(&mut raw).await;
     smoke::<delete_topics::DeleteTopicsRequest>(&mut raw).await;
     smoke::<delete_records::DeleteRecordsRequest>(&mut raw).await;
