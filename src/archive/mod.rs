@@ -30,6 +30,7 @@ pub mod fsck;
 pub mod layout;
 pub mod manifest;
 pub mod owner;
+pub mod rewrite;
 pub mod segment;
 pub mod start;
 pub mod state;

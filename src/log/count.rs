@@ -22,6 +22,9 @@ pub(super) struct Counts {
     pub sealed_payload: Counter,
     pub sealed_stored: Counter,
     pub seal_seconds: Histogram,
+    pub rewritten_segments: Counter,
+    pub rewritten_payload: Counter,
+    pub compacted_records: Counter,
     pub unsealed_bytes: Gauge,
     pub oldest_unsealed_ms: Gauge,
     pub partitions: Gauge,
@@ -47,6 +50,10 @@ impl Counts {
             sealed_payload: m.counter("sealed_payload_bytes", "Bytes of keys, values and headers in those segments"),
             sealed_stored: m.counter("sealed_stored_bytes", "Bytes of those segments in the bucket"),
             seal_seconds: m.seconds("seal_seconds", "Time from the first read of a seal to its commit"),
+            rewritten_segments: m.counter("rewritten_segments", "Segments that were compacted or merged into others"),
+            rewritten_payload: m
+                .counter("rewritten_payload_bytes", "Bytes of keys, values and headers in those segments"),
+            compacted_records: m.counter("compacted_records", "Records that gave way to newer ones of their keys"),
             unsealed_bytes: m.gauge("unsealed_bytes", "Bytes of batches that are in the WAL only"),
             oldest_unsealed_ms: m
                 .gauge("oldest_unsealed_age_milliseconds", "Age of the oldest record that is in the WAL only"),

@@ -294,6 +294,8 @@ impl FromWal {
         let lost_behind = self.unknown_loss_at.is_some_and(|group| group > found.last_group);
         begin.uncertain_end = self.os_tail_uncertain || lost_behind;
         begin.hot.begin_at_or_above(head.log_start);
+        // What was compacted is read from the bucket, also where the WAL still has what gave way.
+        begin.hot.forget_below(u64::MAX, head.cleaned.last().map_or(0, |clean| clean.0));
         begin
     }
 }

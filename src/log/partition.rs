@@ -590,7 +590,7 @@ fn limits(settings: &TopicSettings, now_ms: i64) -> CheckLimits {
         timestamp_type: settings.timestamp_type,
         timestamp_before_max_ms: settings.timestamp_before_max_ms,
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
-        key_required: false,
+        key_required: settings.compaction.is_some(),
     }
 }
 

@@ -18,13 +18,30 @@ pub enum ReplayCompression {
     Zstd,
 }
 
+/// How a topic is compacted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compaction {
+    /// `min.cleanable.dirty.ratio`.
+    pub dirty_ratio: f64,
+    /// `min.compaction.lag.ms`.
+    pub min_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_lag_ms: i64,
+    /// `delete.retention.ms`: how long tombstones stay.
+    pub delete_retention_ms: i64,
+}
+
 /// The settings of one topic in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicSettings {
     /// `retention.ms`; -1: for ever.
     pub retention_ms: i64,
     /// `retention.bytes`; -1: no limit.
     pub retention_bytes: i64,
+    /// `cleanup.policy` names `delete`: retention applies.
+    pub deletes: bool,
+    /// `cleanup.policy` names `compact`: every record needs a key, and of each key the newest stays.
+    pub compaction: Option<Compaction>,
     /// `max.message.bytes`: largest batch.
     pub max_message_bytes: u32,
     /// `message.timestamp.type`.
@@ -80,7 +97,7 @@ const BOOL: &[&str] = &["false", "true"];
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row("cleanup.policy", List, "delete", Word(&["delete"]), "What happens to old records. `delete`: they go by retention.ms and retention.bytes. `compact` is refused: this version does not compact."),
+    row("cleanup.policy", List, "delete", Word(&["delete", "compact", "compact,delete", "delete,compact"]), "What happens to old records. `delete`: they go by retention.ms and retention.bytes. `compact`: of each key the newest stays."),
     row("compression.type", Text, "producer", Word(&["producer"]), "Batches are kept in the WAL as the producer compressed them; segments are always zstd-compressed Parquet."),
     row("delete.retention.ms", Long, "86400000", Whole(0, MAX), "How long tombstones of a compacted topic stay, in milliseconds."),
     row("esker.key.bloom", Boolean, "false", Word(BOOL), "Write a Bloom filter on the key into every block of a segment."),
@@ -169,6 +186,13 @@ impl TopicSettings {
         Ok(Self {
             retention_ms: number("retention.ms"),
             retention_bytes: number("retention.bytes"),
+            deletes: text("cleanup.policy").contains("delete"),
+            compaction: text("cleanup.policy").contains("compact").then(|| Compaction {
+                dirty_ratio: text("min.cleanable.dirty.ratio").parse().expect("checked against the table"),
+                min_lag_ms: number("min.compaction.lag.ms"),
+                max_lag_ms: number("max.compaction.lag.ms"),
+                delete_retention_ms: number("delete.retention.ms"),
+            }),
             max_message_bytes: u32::try_from(number("max.message.bytes")).expect("the table's range fits"),
             timestamp_type: match text("message.timestamp.type") {
                 "LogAppendTime" => TimestampType::Append,
@@ -264,7 +288,7 @@ mod tests {
         let refuse = |k, v| check(&values(&[(k, v)])).unwrap_err().to_string();
         assert!(refuse("retention.mss", "1").contains("'retention.ms'"));
         assert!(refuse("retention.ms", "-2").contains("-1 to"));
-        assert!(refuse("cleanup.policy", "compact").contains("does not compact"));
+        assert!(refuse("cleanup.policy", "compress").contains("delete or compact"));
         assert!(refuse("esker.value.type", "blob").contains("string or binary"));
     }
 }

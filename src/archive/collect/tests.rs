@@ -130,7 +130,7 @@ async fn pages_and_producers_that_are_live_are_no_orphans() {
     let mut output = segment(name.name(), 40, 60, 20, Some(NOW_MS));
     output.meta.hash = inputs.iter().filter_map(Entry::segment).map(|s| s.meta.hash).sum();
     let outputs = vec![Entry::Segment(Box::new(output))];
-    let replace = Replace { first: 40, next: 60, inputs: names, outputs, dropped: Default::default(), cleaned: None };
+    let replace = Replace { first: 40, next: 60, inputs: names, outputs, dropped: Default::default() };
     owned.partition.commit(Change::Replace(replace)).await.unwrap();
     let before = objects(&owned).await.len();
     owned.clock.advance(25 * HOUR);

@@ -21,6 +21,8 @@ pub enum Change {
     },
     /// Live entries give way to others of the same range (merge, compaction).
     Replace(Replace),
+    /// Everything below the point was compacted.
+    Cleaned(CleanPoint),
     /// The WAL above `next` is lost: a `wal-lost` gap [next, reserved), no open transaction, appends from `reserved`.
     WalLost {
         /// The head's `next`, where the gap begins: applied once only.
@@ -66,8 +68,6 @@ pub struct Replace {
     pub outputs: Vec<Entry>,
     /// What the outputs hold less than the inputs: nothing for a merge.
     pub dropped: Dropped,
-    /// A move of the clean point, for a compaction.
-    pub cleaned: Option<CleanPoint>,
 }
 
 /// Records that a rewrite leaves out.

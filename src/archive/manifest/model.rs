@@ -44,6 +44,8 @@ pub const ENTRIES_MAX: usize = if cfg!(test) { 8 } else { 128 };
 pub const PAGE_ITEMS: usize = if cfg!(test) { 4 } else { 64 };
 /// Epochs in a version before the oldest move to a page.
 pub const EPOCHS_MAX: usize = if cfg!(test) { 8 } else { 128 };
+/// Clean points in a version.
+pub const CLEAN_POINTS_MAX: usize = 64;
 /// Epochs in one page.
 pub const EPOCH_PAGE_ITEMS: usize = if cfg!(test) { 12 } else { 4096 };
 /// Producers that stay in the version, encoded.

@@ -2,8 +2,8 @@
 use super::change::{Change, Replace, Seal};
 use super::lookup;
 use super::model::{
-    EPOCH_PAGE_ITEMS, EPOCHS, EPOCHS_MAX, Entry, EpochPage, EpochPageRef, EpochStart, GapReason, Manifest, PAGE_ITEMS,
-    PRODUCERS, PRODUCERS_INLINE_BYTES, ProducersAt, RESERVE, RemovedObject, Sums,
+    CLEAN_POINTS_MAX, CleanPoint, EPOCH_PAGE_ITEMS, EPOCHS, EPOCHS_MAX, Entry, EpochPage, EpochPageRef, EpochStart,
+    GapReason, Manifest, PAGE_ITEMS, PRODUCERS, PRODUCERS_INLINE_BYTES, ProducersAt, RESERVE, RemovedObject, Sums,
 };
 use super::producers::Producers;
 use super::tree::{self, Draft, Hindrance, Loaded, Need, NewObject};
@@ -50,6 +50,7 @@ pub fn plan(head: &Manifest, change: &Change, context: Context<'_>) -> Plan<Plan
         Change::Reserve { to } => next.reserved = *to,
         Change::LogStart { to } => log_start(&mut next, *to, &mut draft)?,
         Change::Replace(change) => replace(&mut next, change, &mut draft)?,
+        Change::Cleaned(point) => cleaned(&mut next, *point)?,
         Change::WalLost { next: end } if *end != head.next => {
             return unfit(format!("the sealed range ends at {}, not at {end}", head.next));
         }
@@ -78,6 +79,7 @@ fn applied(head: &Manifest, change: &Change, loaded: &Loaded) -> Plan<bool> {
             let names = |entries: &[Entry]| entries.iter().any(|entry| entry.segment().is_some());
             names(&replace.outputs) && all_known(head, &replace.outputs, loaded)?
         }
+        Change::Cleaned(point) => head.cleaned.last().map_or(head.log_start, |clean| clean.0) >= point.0,
         Change::WalLost { next } => *next < head.next,
         Change::Forget { names } => !head.removed.iter().any(|r| names.iter().any(|n| n == r.what.name())),
     })
@@ -170,9 +172,19 @@ fn replace(next: &mut Manifest, change: &Replace, draft: &mut Draft<'_>) -> Plan
         ));
     }
     inputs.iter().for_each(|entry| draft.remove_entry(entry));
-    let cleaned_to = next.cleaned.last().map_or(next.log_start, |clean| clean.0);
-    next.cleaned.extend(change.cleaned.filter(|clean| clean.0 > cleaned_to));
     tree::fold(next, draft);
+    Ok(())
+}
+
+/// Moves the clean point. Of many the oldest go: what lay below them is taken for compacted a little later than it was, so
+/// tombstones stay longer, never shorter.
+fn cleaned(next: &mut Manifest, point: CleanPoint) -> Plan {
+    if point.0 > next.next {
+        return unfit(format!("the clean point {} lies beyond the sealed range, which ends at {}", point.0, next.next));
+    }
+    next.cleaned.push(point);
+    let many = next.cleaned.len().saturating_sub(CLEAN_POINTS_MAX);
+    next.cleaned.drain(..many);
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! When more than half of the WAL's budget is pinned, whatever lies in the oldest pinned file is sealed at once; beyond 80 %
 //! the file is condensed, so that one partition that cannot be sealed does not stop the others.
 pub(in crate::log) mod plan;
+mod rewrite;
 pub(in crate::log) mod seal;
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +49,8 @@ const STATE_EVERY_MS: i64 = 60_000;
 const RETENTION_EVERY_MS: i64 = 30_000;
 /// Time between two rounds of the collector.
 const COLLECT_EVERY_MS: i64 = 300_000;
+/// Time between two looks at what could be compacted or merged, as Kafka's `log.cleaner.backoff.ms`.
+const REWRITE_EVERY_MS: i64 = 15_000;
 /// Entries that one look at retention may walk over in a partition.
 const RETENTION_ENTRIES_MAX: usize = 10_000;
 /// Time between two tries to condense: each reads the directories of a file, and what it needs falls only with the seals.
@@ -69,6 +72,8 @@ pub(super) struct Mover {
     busy: Mutex<HashMap<(Uuid, i32), Busy>>,
     times: Mutex<Times>,
     collector: tokio::sync::Mutex<Collector>,
+    /// One segment is rewritten at a time, as with Kafka's single cleaner thread.
+    rewriting: tokio::sync::Mutex<()>,
     releasing: tokio::sync::Mutex<()>,
 }
 
@@ -84,6 +89,7 @@ struct Times {
     state_ms: i64,
     retention_ms: i64,
     collect_ms: i64,
+    rewrite_ms: i64,
     expire_ms: i64,
     condense_ms: i64,
 }
@@ -113,10 +119,12 @@ impl Mover {
                 state_ms: now,
                 retention_ms: now,
                 collect_ms: now,
+                rewrite_ms: now,
                 expire_ms: now,
                 condense_ms: 0,
             }),
             collector: tokio::sync::Mutex::new(collector),
+            rewriting: tokio::sync::Mutex::default(),
             releasing: tokio::sync::Mutex::default(),
         }
     }
@@ -311,7 +319,9 @@ impl Mover {
         let r = self.core.state.behind().boundary(r);
         let head = self.state.head();
         let last = if head.r.wal_id == self.wal_id { head.r.group } else { 0 };
-        let frees = self.core.wal.space().files.iter().any(|f| !f.released && f.last_group < r && f.last_group >= last);
+        let files = self.core.wal.space().files;
+        // The newest file is written to, and is not free whatever R is.
+        let frees = files.iter().rev().skip(1).any(|f| !f.released && f.last_group < r && f.last_group >= last);
         let due = now - self.times().state_ms >= STATE_EVERY_MS;
         if r <= last || !(frees || due || at_once) {
             return;
@@ -376,14 +386,15 @@ impl Mover {
         }
     }
 
-    /// What need not happen in every round: retention, forgetting silent producers, collecting.
+    /// What need not happen in every round: retention, forgetting silent producers, collecting, compacting and merging.
     async fn seldom(self: &Arc<Self>, partitions: &[Partition], now: i64) {
-        let (retain, expire, collect) = {
+        let (retain, expire, collect, rewrite) = {
             let mut times = self.times();
             (
                 due(&mut times.retention_ms, now, RETENTION_EVERY_MS),
                 due(&mut times.expire_ms, now, RETENTION_EVERY_MS),
                 due(&mut times.collect_ms, now, COLLECT_EVERY_MS),
+                due(&mut times.rewrite_ms, now, REWRITE_EVERY_MS),
             )
         };
         if expire {
@@ -399,11 +410,18 @@ impl Mover {
             let mover = self.clone();
             self.core.env.tasks.cold.spawn(async move { mover.collect().await });
         }
+        if rewrite {
+            let mover = self.clone();
+            self.core.env.tasks.cold.spawn(async move { mover.rewrite_all().await });
+        }
     }
 
     async fn retain(&self, partitions: &[Partition], now: i64) {
         for partition in partitions {
             let settings = partition.settings();
+            if !settings.deletes {
+                continue;
+            }
             let keep = Retention {
                 before_ms: (settings.retention_ms >= 0).then(|| now.saturating_sub(settings.retention_ms)),
                 keep_bytes: u64::try_from(settings.retention_bytes).ok(),

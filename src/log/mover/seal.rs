@@ -161,7 +161,7 @@ pub(super) async fn seal_next(
     Ok(sealed)
 }
 
-fn spec_of(
+pub(super) fn spec_of(
     partition: &Partition,
     settings: &crate::log::settings::TopicSettings,
     first: i64,

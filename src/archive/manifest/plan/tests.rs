@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::archive::manifest::invariants;
-use crate::archive::manifest::model::{CleanPoint, EPOCHS, PAGE, Page, PageItems, PageRef, Removed};
+use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, Removed};
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
 use crate::archive::manifest::view::Retention;
@@ -248,15 +248,7 @@ fn merge(live: &[Entry], serial: u64, drop: bool, reference: &mut Reference) -> 
     let at = reference.entries.iter().position(|entry| entry.first() == first).unwrap();
     reference.entries.splice(at..at + live.len(), [output.clone()]);
     reference.ever.insert(name);
-    let cleaned = drop.then_some(CleanPoint(next, NOW_MS));
-    Change::Replace(Replace {
-        first,
-        next,
-        inputs: segment_names(live).collect(),
-        outputs: vec![output],
-        dropped,
-        cleaned,
-    })
+    Change::Replace(Replace { first, next, inputs: segment_names(live).collect(), outputs: vec![output], dropped })
 }
 
 /// Checks the head against the reference, at every border and between.

@@ -1,0 +1,120 @@
+//! The records of a segment, one after the other, with the next bytes on their way while these are decoded.
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::RewriteError;
+use crate::archive::manifest::View;
+use crate::archive::manifest::model::SegmentEntry;
+use crate::archive::segment::{Decoder, Footer, SliceBytes};
+use crate::base::tasks::Tasks;
+use crate::record::RecordRef;
+use crate::store::Store;
+
+/// Payload that is decoded at once.
+const CHUNK_BYTES: u64 = 8 << 20;
+
+/// Reads segments.
+pub(super) struct Scanner {
+    pub store: Store,
+    pub view: View,
+    pub tasks: Tasks,
+}
+
+/// One segment that is being read.
+pub(super) struct Walk {
+    path: String,
+    footer: Arc<Footer>,
+    /// The first slice that was not handed out.
+    slice: usize,
+    /// Number of the record that comes next.
+    row: u64,
+    decoder: Decoder,
+    /// What was fetched ahead.
+    ahead: Option<Chunk>,
+}
+
+struct Chunk {
+    slices: Range<usize>,
+    bytes: SliceBytes,
+}
+
+impl Scanner {
+    /// Begins with a segment.
+    pub async fn walk(&self, segment: &SegmentEntry) -> Result<Walk, RewriteError> {
+        let path = self.view.path_of(segment);
+        let footer = Footer::load(&self.store, &path, Some(&segment.meta)).await?;
+        footer.check_rewritable()?;
+        Ok(Walk { path, footer: Arc::new(footer), slice: 0, row: 0, decoder: Decoder::new(), ahead: None })
+    }
+
+    /// Hands every record of a segment, with its number from 0 on, to `each`; returns the state.
+    pub async fn scan<S: Send + 'static>(
+        &self,
+        segment: &SegmentEntry,
+        mut state: S,
+        each: impl Fn(&mut S, u64, RecordRef<'_>) -> Result<(), RewriteError> + Clone + Send + 'static,
+    ) -> Result<S, RewriteError> {
+        let mut walk = self.walk(segment).await?;
+        while !walk.is_over() {
+            (walk, state) = self.step(walk, state, each.clone()).await?;
+        }
+        Ok(state)
+    }
+
+    /// Decodes the next records on a thread for blocking work, while those behind them are fetched.
+    pub async fn step<S: Send + 'static>(
+        &self,
+        mut walk: Walk,
+        mut state: S,
+        each: impl Fn(&mut S, u64, RecordRef<'_>) -> Result<(), RewriteError> + Send + 'static,
+    ) -> Result<(Walk, S), RewriteError> {
+        let chunk = match walk.ahead.take() {
+            Some(chunk) => chunk,
+            None => self.fetch(&walk.path, &walk.footer, walk.slice).await?,
+        };
+        let (path, footer, next) = (walk.path.clone(), walk.footer.clone(), chunk.slices.end);
+        let decoding = self.tasks.cold.spawn_blocking(move || {
+            for slice in chunk.slices.clone() {
+                let Walk { footer, decoder, row, .. } = &mut walk;
+                footer.decode(slice, &chunk.bytes, decoder, |record| {
+                    *row += 1;
+                    each(&mut state, *row - 1, record)
+                })?;
+            }
+            walk.slice = chunk.slices.end;
+            Ok::<_, RewriteError>((walk, state))
+        });
+        let ahead = async {
+            match next < footer.slices().len() {
+                true => self.fetch(&path, &footer, next).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (decoded, ahead) = tokio::join!(decoding, ahead);
+        let (mut walk, state) = decoded.map_err(|e| RewriteError::Thread(e.to_string()))??;
+        walk.ahead = ahead?;
+        Ok((walk, state))
+    }
+
+    async fn fetch(&self, path: &str, footer: &Footer, from: usize) -> Result<Chunk, RewriteError> {
+        let mut payload = 0;
+        let more = footer.slices()[from..].iter().take_while(|slice| {
+            payload += slice.payload_bytes;
+            payload <= CHUNK_BYTES
+        });
+        let slices = from..from + more.count().max(1);
+        let ranges = footer.ranges(slices.clone());
+        let gets = ranges.iter().map(|range| self.store.get_range(path, range.clone()));
+        let bytes = try_join_all(gets).await?;
+        Ok(Chunk { slices, bytes: SliceBytes::new(&ranges, bytes) })
+    }
+}
+
+impl Walk {
+    /// Whether every record was handed out.
+    pub fn is_over(&self) -> bool {
+        self.slice >= self.footer.slices().len()
+    }
+}
