@@ -147,6 +147,14 @@ pub enum ConfigError {
         /// What is possible.
         most: u64,
     },
+    /// Session time-outs that nobody could ask for.
+    #[error("group.min.session.timeout.ms={least} is more than group.max.session.timeout.ms={most}")]
+    SessionTimeouts {
+        /// The shortest.
+        least: i32,
+        /// The longest.
+        most: i32,
+    },
     /// The listeners do not fit together, or are open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -233,6 +241,10 @@ impl Config {
             listen::require_loopback(&config.listeners, &config.http)?;
         }
         config.check_batch_size()?;
+        let (least, most) = (config.groups.min_session_timeout_ms, config.groups.max_session_timeout_ms);
+        if least > most {
+            return Err(ConfigError::SessionTimeouts { least, most });
+        }
         Ok(config)
     }
 

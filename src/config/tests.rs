@@ -85,6 +85,10 @@ fn values_that_do_not_fit_are_refused_by_setting() {
         ("log.format=xml", "text or json"),
         ("log.level==", "expected error"),
         ("insecure=yes", "true or false"),
+        ("group.max.size=0", "from 1 to"),
+        ("group.initial.rebalance.delay.ms=30d", "are possible"),
+        ("offset.metadata.max.bytes=2MiB", "from 1 to"),
+        ("offsets.retention.minutes=0", "from 1 to"),
         ("http=8082", "HOST:PORT"),
         ("retention.ms=soon", "retention.ms"),
     ] {
@@ -120,6 +124,15 @@ fn addresses_beyond_loopback_need_insecure() {
     assert!(refusal(&sets(&["listen=10.0.0.1:9092"])).contains("--insecure"));
     assert!(refusal(&sets(&["http=10.0.0.1:9092"])).contains("--insecure"));
     assert!(Config::gather(&sets(&["listen=10.0.0.1:9092", "insecure=true"])).is_ok());
+}
+
+#[test]
+fn settings_of_groups_are_settings_of_the_broker() {
+    let config =
+        Config::gather(&sets(&["group.initial.rebalance.delay.ms=1s", "offsets.retention.minutes=60"])).unwrap();
+    assert_eq!((config.groups.initial_rebalance_delay_ms, config.groups.retention_minutes), (1_000, 60));
+    let text = refusal(&sets(&["group.min.session.timeout.ms=2h"]));
+    assert!(text.contains("group.min.session.timeout.ms=7200000 is more than"), "{text}");
 }
 
 #[test]
