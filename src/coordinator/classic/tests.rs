@@ -23,6 +23,8 @@ struct Bench {
     joins: BTreeMap<Ticket, Result<Joined, (String, GroupError)>>,
     syncs: BTreeMap<Ticket, Result<Synced, GroupError>>,
     stores: Vec<(GroupItem, Then)>,
+    /// What was stored last.
+    last: Option<GroupItem>,
     /// That a generation begins is durable without the test's doing.
     begins_at_once: bool,
 }
@@ -38,6 +40,7 @@ impl Bench {
             joins: BTreeMap::new(),
             syncs: BTreeMap::new(),
             stores: Vec::new(),
+            last: None,
             begins_at_once: true,
         }
     }
@@ -66,7 +69,10 @@ impl Bench {
                     assert!(self.syncs.insert(ticket, answer).is_none(), "sync {ticket} is answered twice");
                 }
                 Effect::Store(_, then @ Then::Begin { .. }) if self.begins_at_once => self.stored(then, Ok(())),
-                Effect::Store(item, then) => self.stores.push((item, then)),
+                Effect::Store(item, then) => {
+                    self.last = Some(item.clone());
+                    self.stores.push((item, then));
+                }
             }
         }
     }

@@ -47,6 +47,8 @@ struct World {
     next: u64,
     /// Who got a partition in a generation: instance, or member id of a dynamic member.
     owners: BTreeMap<(i32, i32), String>,
+    /// What each owner was given in a generation.
+    given: BTreeMap<(i32, String), Bytes>,
     /// The newest generation that anybody was told of.
     told_of: i32,
     /// The newest member id that an instance was told.
@@ -73,6 +75,7 @@ impl World {
             ghosts: Vec::new(),
             next: 0,
             owners: BTreeMap::new(),
+            given: BTreeMap::new(),
             told_of: 0,
             told: BTreeMap::new(),
             taken: BTreeMap::new(),
@@ -135,6 +138,9 @@ impl World {
                         Ok(synced) => {
                             let member = client.member.clone();
                             let owner = member.instance_id.unwrap_or(member.id);
+                            let given = self.given.entry((member.generation, owner.clone()));
+                            let given = given.or_insert_with(|| synced.assignment.clone());
+                            assert_eq!(*given, synced.assignment, "{owner} was given something else before");
                             for partition in synced.assignment.iter().map(|byte| i32::from(*byte)) {
                                 let key = (member.generation, partition);
                                 let had = self.owners.entry(key).or_insert_with(|| owner.clone());
@@ -358,6 +364,7 @@ impl World {
             self.step((13, 0, 2_600));
         }
         assert_eq!(self.group.as_ref().map(Group::state), Some(State::Stable));
+        assert!(self.clients[..5].iter().all(|client| client.joining.is_none()), "somebody waits for ever");
     }
 }
 

@@ -214,7 +214,7 @@ fn a_full_group_takes_nobody_and_a_smaller_limit_sends_the_last_away() {
     let mut bench = Bench::stable(&["a", "b", "c", "d"]);
     let join = bench.join(new("e"));
     assert_eq!(bench.refused(join), (String::new(), GroupError::GroupFull));
-    let item = bench.group.item();
+    let item = bench.last.clone().unwrap();
     bench.rules.max_size = 2;
     bench.restart(item);
     assert_eq!(bench.group.state(), State::Preparing { initial: false });

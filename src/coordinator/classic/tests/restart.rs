@@ -29,6 +29,18 @@ fn what_became_durable_too_late_changes_nothing() {
     bench.sync_wal();
     assert_eq!(bench.group.state(), State::Preparing { initial: false });
     assert!(bench.group.members.values().all(|member| member.assignment.is_empty()));
+    // Nor when the next generation has begun meanwhile.
+    let mut bench = Bench::stable(&["a", "b"]);
+    for id in ["a", "b"] {
+        bench.join(again(id));
+    }
+    bench.sync("a", 2, &[("a", "x"), ("b", "y")]);
+    for id in ["a", "b"] {
+        bench.join(JoinGroup { protocols: protocols(&["sticky"]), ..again(id) });
+    }
+    assert_eq!((bench.group.state(), bench.group.generation()), (State::Completing, 3));
+    bench.sync_wal();
+    assert_eq!(bench.group.state(), State::Completing);
 }
 
 #[test]
@@ -47,7 +59,7 @@ fn members_that_say_too_much_cannot_be_stored() {
 #[test]
 fn members_go_on_after_a_restart() {
     let mut bench = Bench::stable(&["a", "b"]);
-    let item = bench.group.item();
+    let item = bench.last.clone().unwrap();
     bench.restart(item.clone());
     assert_eq!((bench.group.state(), bench.group.generation()), (State::Stable, 1));
     for id in ["a", "b"] {
