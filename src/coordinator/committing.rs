@@ -110,22 +110,22 @@ impl Coordinator {
         Ok(begun)
     }
 
-    /// Ends what a producer has committed to `groups` within its transaction, and writes `with`, the transaction's own
-    /// changes, in the same frame. Resolves when it is durable and, if it was a `commit`, visible.
+    /// Ends what a producer has committed to `groups` within its transaction. `put` writes the changes that this makes,
+    /// together with whatever else ends the transaction. Told when that is durable and, if it was a `commit`, visible.
     ///
     /// # Errors
-    /// [`JournalError`]; then nothing has changed.
-    pub fn end_transaction(
+    /// Those of `put`; then nothing has changed.
+    pub fn end_transaction<'a>(
         &self,
         producer_id: i64,
-        groups: &[String],
+        groups: impl Iterator<Item = &'a String> + Clone,
         commit: bool,
-        with: Changes,
-    ) -> Result<impl Future<Output = Result<(), GroupError>> + Send + use<>, JournalError> {
+        put: impl FnOnce(Changes) -> Result<oneshot::Receiver<()>, JournalError>,
+    ) -> Result<oneshot::Receiver<Result<(), GroupError>>, JournalError> {
         let shards = &self.0.shards;
-        let mut locked = shards.lock_many(groups.iter().map(String::as_str));
+        let mut locked = shards.lock_many(groups.clone().map(String::as_str));
         let mut plans: Vec<(Arc<str>, Plan)> = Vec::new();
-        let mut changes = with;
+        let mut changes = Changes::new();
         for group in groups {
             let at = shards.index(group);
             let slot = locked.iter().find(|(index, _)| *index == at).and_then(|(_, shard)| shard.get(group));
@@ -135,7 +135,7 @@ impl Coordinator {
                 plans.push((group.as_str().into(), plan));
             }
         }
-        let durable = shards.put(changes)?;
+        let durable = put(changes)?;
         for (group, plan) in &plans {
             let at = shards.index(group);
             if let Some((_, shard)) = locked.iter_mut().find(|(index, _)| *index == at) {
@@ -144,7 +144,7 @@ impl Coordinator {
         }
         let (tell, told) = oneshot::channel();
         shards.finish_later(durable, Finish::Offsets(plans, tell));
-        Ok(async move { told.await.unwrap_or_else(|_| Err(ended())) })
+        Ok(told)
     }
 
     /// Offsets of a group, as of what is durable: one answer for each partition that was asked for. `stable`: refuse those

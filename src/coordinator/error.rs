@@ -76,3 +76,53 @@ pub enum GroupError {
     #[error("this broker no longer coordinates the group: {0}")]
     NotCoordinator(String),
 }
+
+/// Why a call about a transaction was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TxnError {
+    /// An empty transactional id, or only one half of a producer id and its epoch.
+    #[error("the request does not make sense: {0}")]
+    InvalidRequest(&'static str),
+    /// A time-out outside of `transaction.max.timeout.ms`.
+    #[error(
+        "a transaction timeout of {asked} ms was asked for; 1 to {most} ms are possible (transaction.max.timeout.ms)"
+    )]
+    InvalidTimeout {
+        /// What the client wants.
+        asked: i32,
+        /// The most that is possible.
+        most: i32,
+    },
+    /// Nobody of that producer id has the transactional id (any more).
+    #[error("the producer id is not the one of the transactional id, or the transactional id is not known")]
+    UnknownProducerId,
+    /// A newer instance of the producer has taken the transactional id, or its transaction was aborted for it.
+    #[error("the producer is fenced: its epoch is {got}, and that of the transactional id is {current}")]
+    Fenced {
+        /// The epoch of the caller.
+        got: i16,
+        /// The one in force.
+        current: i16,
+    },
+    /// The transaction before is being ended: try again.
+    #[error("the transaction before is still being ended")]
+    Concurrent,
+    /// The transaction is in a state that does not allow the call.
+    #[error("the transaction is {0}, which does not allow this")]
+    InvalidState(&'static str),
+    /// The partition or the group is not in the transaction: abort it and begin anew.
+    #[error("not in the transaction: it has to be added first; abort the transaction")]
+    Abortable,
+    /// No such transactional id.
+    #[error("there is no such transactional id")]
+    NotFound,
+    /// The broker's limit of transactional ids.
+    #[error("there are {0} transactional ids already, which is the limit")]
+    TooMany(usize),
+    /// For the moment: try again.
+    #[error("not available at the moment: {0}")]
+    NotAvailable(String),
+    /// This broker is ending: find another one.
+    #[error("this broker no longer coordinates the transaction: {0}")]
+    NotCoordinator(String),
+}

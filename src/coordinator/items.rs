@@ -5,8 +5,9 @@
 //! | `group/<group id>` | an object with `type`: see [`ClassicItem`] for `classic` |
 //! | `offset/<topic id>/<partition>/<group id>` | `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one |
 //! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same, of a transaction that is not decided |
-//! | `txn/<transactional id>` | see `transactions` |
+//! | `txn/<transactional id>` | see [`Entry`](super::transactions::entry::Entry) |
 //! | [`LOSS_KEY`] | id of the WAL that began with a loss, once groups have begun anew because of it |
+//! | [`TXN_LOSS_KEY`] | the same, once transactional ids were forgotten because of it |
 //!
 //! Group ids and transactional ids stand last, so they may hold any character. Fields that are not known are ignored.
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ pub const LOSS_KEY: &str = "lost-wal/groups";
 const GROUP: &str = "group/";
 const OFFSET: &str = "offset/";
 const PENDING: &str = "pending/";
+const TXN: &str = "txn/";
+
+/// Says that transactional ids know of a loss.
+pub const TXN_LOSS_KEY: &str = "lost-wal/transactions";
 
 /// An item that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -218,6 +223,16 @@ pub fn offset_key(group: &str, place: TopicPartition) -> String {
 /// Key of an offset of a transaction that is not decided.
 pub fn pending_key(group: &str, producer_id: i64, place: TopicPartition) -> String {
     format!("{PENDING}{producer_id}/{}/{}/{group}", place.topic, place.partition)
+}
+
+/// Key of a transactional id.
+pub fn txn_key(name: &str) -> String {
+    format!("{TXN}{name}")
+}
+
+/// The transactional id of a key, if it is the key of one.
+pub fn txn_of_key(key: &str) -> Option<&str> {
+    key.strip_prefix(TXN)
 }
 
 /// The value of anything that stands in an item.

@@ -15,6 +15,7 @@
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
 //! | `shards` | what runs the groups |
+//! | [`transactions`] | transactional ids and their transactions |
 //! | `membership`, `committing`, `admin` | the calls of [`Coordinator`], by who makes them |
 mod admin;
 pub mod calls;
@@ -28,6 +29,7 @@ mod membership;
 pub mod offsets;
 pub mod options;
 mod shards;
+pub mod transactions;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -43,8 +45,9 @@ use journal::{Journal, JournalError, Topics};
 use shards::{Locked, Shards};
 
 pub use committing::Commit;
-pub use error::GroupError;
+pub use error::{GroupError, TxnError};
 pub use options::GroupOptions;
+pub use transactions::{TransactionOptions, Transactions};
 
 /// How often groups, members and offsets are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -109,6 +112,32 @@ impl Counts {
             commits: metrics.counter("group_offset_commits", "Offsets that were committed"),
             expired: metrics.counter("group_offsets_expired", "Offsets that were removed because nobody used them"),
         }
+    }
+}
+
+/// Both coordinators of a log: what serves Kafka's clients from it.
+#[derive(Debug, Clone)]
+pub struct Coordinators {
+    /// Of groups and their offsets.
+    pub groups: Coordinator,
+    /// Of transactions.
+    pub transactions: Transactions,
+}
+
+impl Coordinators {
+    /// The coordinators of a log that was just opened.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn of(
+        log: &Log,
+        groups: GroupOptions,
+        transactions: TransactionOptions,
+        env: &Env,
+    ) -> Result<Self, OpenError> {
+        let groups = Coordinator::of(log, groups, env).await?;
+        let transactions = Transactions::of(log, &groups, transactions, env).await?;
+        Ok(Self { groups, transactions })
     }
 }
 

@@ -38,8 +38,8 @@ pub enum AppendError {
         /// The epoch of the batch.
         got: i16,
     },
-    /// Transactional batches need the transaction coordinator.
-    #[error("transactions are not available on this broker; produce without transactional.id")]
+    /// A batch of a transaction without its coordinator, or one of none while its producer has a transaction open here.
+    #[error("the batch is not part of an open transaction of its producer, or part of none while there is one")]
     Transactional,
     /// No room, no reservation, or no WAL: retry later.
     #[error("{0}")]

@@ -38,6 +38,7 @@
 //! | `producers` | idempotence (pure) |
 //! | `transactions` | what is open and what was aborted (pure) |
 //! | `ending` | the end of a transaction: markers and state in one group |
+//! | `pressing` | which open transaction keeps the WAL from being released |
 //! | `hot` | which offsets lie where in the WAL (pure) |
 //! | `read`, `lookup`, `sealed` | the one read path; offsets by time and epoch |
 //! | `bucket` | the read-only form, on a bucket alone |
@@ -60,6 +61,7 @@ mod lookup;
 mod mover;
 mod open;
 mod partition;
+mod pressing;
 mod producers;
 mod read;
 mod sealed;

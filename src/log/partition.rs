@@ -255,6 +255,9 @@ impl Partition {
         if let Some(reason) = &state.closed {
             return Err(AppendError::NotServing(reason.clone()));
         }
+        if !transactional && state.transactions.open_from(checked.header.producer_id).is_some() {
+            return Err(AppendError::Transactional);
+        }
         if let Some(mark) = state.repeated(&checked.header)? {
             return Ok(state.answer_again(mark));
         }

@@ -257,11 +257,12 @@ async fn transactions_of_several_groups_end_in_one_frame() {
     assert_eq!(setup.coordinator.fetch("a", &[PLACE], true), [Err(GroupError::UnstableOffset)]);
     let groups = ["a".to_owned(), "b".to_owned(), "none".to_owned()];
     let with = vec![("txn/t".to_owned(), Some(serde_json::json!("ended")))];
-    let ending = setup.coordinator.end_transaction(4, &groups, true, with).unwrap();
+    let put = |changes: Changes| setup.fake.put(changes.into_iter().chain(with).collect());
+    let ending = setup.coordinator.end_transaction(4, groups.iter(), true, put).unwrap();
     assert_eq!(setup.fake.state().waiting.len(), 1);
     assert_eq!(setup.offset("a"), None);
     setup.fake.sync();
-    ending.await.unwrap();
+    ending.await.unwrap().unwrap();
     assert_eq!((setup.offset("a"), setup.offset("b")), (Some(9), Some(9)));
     assert!(setup.fake.state().items.contains_key("txn/t"));
     assert_eq!(setup.coordinator.fetch_all("a", true).len(), 1);
