@@ -176,6 +176,24 @@ pub const KEYS: &[Key] = &[
         set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.retention_check_ms = i64::from(ms)),
     },
     Key {
+        name: "transaction.max.timeout.ms",
+        default: "15m",
+        help: "the longest time for which a producer may ask to leave a transaction open",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.transactions.max_timeout_ms = ms),
+    },
+    Key {
+        name: "transactional.id.expiration.ms",
+        default: "7d",
+        help: "for how long a transactional id is kept that nobody uses",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.transactions.expiration_ms = i64::from(ms)),
+    },
+    Key {
+        name: "esker.transactional.ids.max",
+        default: "100000",
+        help: "transactional ids of this broker",
+        set: |config, text| count(text, 10_000_000).map(|count| config.transactions.max_ids = count),
+    },
+    Key {
         name: "store.connect.timeout.ms",
         default: "5s",
         help: "how long connecting to the bucket may take",

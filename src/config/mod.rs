@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use listen::{HostPort, ListenError, Listener};
 
 use crate::base::Limits;
-use crate::coordinator::GroupOptions;
+use crate::coordinator::{GroupOptions, TransactionOptions};
 use crate::log::settings;
 use crate::store::StoreOptions;
 use crate::wal::WalOptions;
@@ -56,6 +56,8 @@ pub struct Config {
     pub num_partitions: i32,
     /// Settings of groups and their offsets.
     pub groups: GroupOptions,
+    /// Settings of transactions.
+    pub transactions: TransactionOptions,
     /// Filter of the log.
     pub log_level: String,
     /// Variables that begin with `ESKER_` and stand for nothing: named in a warning.
@@ -205,6 +207,7 @@ impl Default for Config {
             auto_create_topics: true,
             num_partitions: 1,
             groups: GroupOptions::default(),
+            transactions: TransactionOptions::default(),
             log_level: "info".to_owned(),
             strange_variables: Vec::new(),
             log_format: LogFormat::Text,

@@ -10,7 +10,7 @@ use super::handlers::{Endpoint, Shared};
 use super::server::Acceptor;
 use crate::base::ByteBudget;
 use crate::base::tasks::Stop;
-use crate::coordinator::Coordinator;
+use crate::coordinator::Coordinators;
 use crate::log::{Env, Log};
 
 /// What a user may choose.
@@ -43,14 +43,15 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker over an open log and its coordinator. When `stop` is said, it answers what it had started and ends.
-    pub fn new(log: Log, coordinator: Coordinator, options: &BrokerOptions, env: &Env, stop: Stop) -> Self {
+    /// A broker over an open log and its coordinators. When `stop` is said, it answers what it had started and ends.
+    pub fn new(log: Log, coordinators: Coordinators, options: &BrokerOptions, env: &Env, stop: Stop) -> Self {
         let Env { limits, clock, random, metrics, .. } = env;
         let responses = ByteBudget::new("kafka responses", limits.response_bytes());
         let acceptor = Acceptor::new(limits, responses.clone(), metrics);
         let shared = Shared {
             log,
-            coordinator,
+            coordinator: coordinators.groups,
+            transactions: coordinators.transactions,
             auto_create_topics: options.auto_create_topics,
             sessions: Sessions::new(random.clone()),
             responses,

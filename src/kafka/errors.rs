@@ -3,7 +3,7 @@
 //! Source: <https://kafka.apache.org/protocol#protocol_error_codes>.
 use std::fmt;
 
-use crate::coordinator::GroupError;
+use crate::coordinator::{GroupError, TxnError};
 use crate::log::{AppendError, ReadError, TopicError};
 use crate::record::Reject;
 
@@ -54,6 +54,7 @@ codes! {
     CoordinatorNotAvailable = 15, "COORDINATOR_NOT_AVAILABLE", "there is no coordinator for it at the moment";
     NotCoordinator = 16, "NOT_COORDINATOR", "this broker does not coordinate it";
     InvalidTopic = 17, "INVALID_TOPIC_EXCEPTION", "the topic name is not allowed";
+    NotEnoughReplicas = 19, "NOT_ENOUGH_REPLICAS", "not possible at the moment; send it again";
     InvalidRequiredAcks = 21, "INVALID_REQUIRED_ACKS", "acks must be -1, 0 or 1";
     IllegalGeneration = 22, "ILLEGAL_GENERATION", "the group is at another generation";
     InconsistentGroupProtocol = 23, "INCONSISTENT_GROUP_PROTOCOL", "the member has no protocol in common with the group";
@@ -127,7 +128,7 @@ impl From<&AppendError> for ErrorCode {
             AppendError::NotOneBatch(_) => Self::InvalidRecord,
             AppendError::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
             AppendError::ProducerFenced { .. } => Self::InvalidProducerEpoch,
-            AppendError::Transactional => Self::InvalidRequest,
+            AppendError::Transactional => Self::InvalidTxnState,
             AppendError::Storage(_) => Self::KafkaStorageError,
             AppendError::NotServing(_) => Self::NotLeaderOrFollower,
         }
@@ -157,6 +158,25 @@ impl From<&GroupError> for ErrorCode {
             GroupError::UnknownTopicId => Self::UnknownTopicId,
             GroupError::NotAvailable(_) => Self::CoordinatorNotAvailable,
             GroupError::NotCoordinator(_) => Self::NotCoordinator,
+        }
+    }
+}
+
+impl From<&TxnError> for ErrorCode {
+    fn from(error: &TxnError) -> Self {
+        match error {
+            TxnError::InvalidRequest(_) => Self::InvalidRequest,
+            TxnError::InvalidTimeout { .. } => Self::InvalidTransactionTimeout,
+            TxnError::UnknownProducerId => Self::InvalidProducerIdMapping,
+            TxnError::Fenced { .. } => Self::ProducerFenced,
+            TxnError::Concurrent => Self::ConcurrentTransactions,
+            TxnError::InvalidState(_) => Self::InvalidTxnState,
+            TxnError::Abortable => Self::TransactionAbortable,
+            TxnError::NotFound => Self::TransactionalIdNotFound,
+            // Kafka has no such limit, and no word for it that a client would not try again for ever.
+            TxnError::TooMany(_) => Self::UnknownServerError,
+            TxnError::NotAvailable(_) => Self::CoordinatorNotAvailable,
+            TxnError::NotCoordinator(_) => Self::NotCoordinator,
         }
     }
 }

@@ -14,6 +14,7 @@ mod delete_records;
 mod describe_cluster;
 mod describe_log_dirs;
 mod describe_topic_partitions;
+mod features;
 pub(super) mod fetch;
 mod find_coordinator;
 mod groups;
@@ -26,6 +27,8 @@ mod placement;
 mod produce;
 mod security;
 mod topics;
+mod transactions;
+mod transactions_admin;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,13 +43,14 @@ use super::server::intake::Received;
 use super::server::outlet::Response;
 use crate::base::tasks::Stop;
 use crate::base::{ByteBudget, BytePermit, Clock};
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, Transactions};
 use crate::log::Log;
 
 /// What the handlers of all listeners share.
 pub struct Shared {
     pub log: Log,
     pub coordinator: Coordinator,
+    pub transactions: Transactions,
     pub auto_create_topics: bool,
     pub sessions: fetch::session::Sessions,
     /// Memory of answers that carry records.
@@ -113,6 +117,11 @@ handlers! {
     alone DeleteRecords => delete_records::answer;
     alone InitProducerId => init_producer_id::answer;
     alone OffsetForLeaderEpoch => offset_for_leader_epoch::answer;
+    alone AddPartitionsToTxn => transactions::add_partitions;
+    alone AddOffsetsToTxn => transactions::add_offsets;
+    alone EndTxn => transactions::end;
+    alone WriteTxnMarkers => transactions_admin::write_markers;
+    alone TxnOffsetCommit => transactions::commit_offsets;
     alone DescribeAcls => security::describe_acls;
     alone CreateAcls => security::create_acls;
     alone DeleteAcls => security::delete_acls;
@@ -128,7 +137,11 @@ handlers! {
     alone OffsetDelete => offsets::delete;
     alone DescribeUserScramCredentials => security::describe_users;
     alone AlterUserScramCredentials => security::alter_users;
+    alone UpdateFeatures => features::update;
     alone DescribeCluster => describe_cluster::answer;
+    alone DescribeProducers => transactions_admin::producers;
+    alone DescribeTransactions => transactions_admin::describe;
+    alone ListTransactions => transactions_admin::list;
     alone ListConfigResources => configs::list;
     alone DescribeTopicPartitions => describe_topic_partitions::answer;
 }

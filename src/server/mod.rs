@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::base::tasks::{Runtimes, Stop, Tasks};
 use crate::base::{Clock, Limits, Metrics, Random};
 use crate::config::{Config, HostPort};
-use crate::coordinator::{self, Coordinator};
+use crate::coordinator::{self, Coordinators};
 use crate::http::{self, Front, Stage};
 use crate::log::{Env, Log, OpenError};
 use signals::Signals;
@@ -59,9 +59,9 @@ pub enum ServerError {
     /// The log refused to open.
     #[error("{0}")]
     Open(OpenError),
-    /// Groups cannot be served.
+    /// Groups or transactions cannot be served.
     #[error("{0}")]
-    Groups(coordinator::OpenError),
+    Coordinators(coordinator::OpenError),
     /// The log failed while it was served.
     #[error("fatal: {0}")]
     Failed(String),
@@ -134,11 +134,13 @@ async fn served(
     signals: &mut Signals,
     voice: Voice,
 ) -> Result<(), ServerError> {
-    let coordinator = Coordinator::of(log, config.groups.clone(), env).await.map_err(ServerError::Groups)?;
+    let (groups, transactions) = (config.groups.clone(), config.transactions.clone());
+    let opened = Coordinators::of(log, groups, transactions, env).await;
+    let coordinators = opened.map_err(ServerError::Coordinators)?;
     let bound = start::bind_kafka(&config.listeners).await?;
     let heard: Vec<_> = bound.iter().map(|(_, heard)| heard.clone()).collect();
     let stop_kafka = Stop::new();
-    let serving = start::serve_kafka(config, (log, coordinator), env, bound, &stop_kafka);
+    let serving = start::serve_kafka(config, (log, coordinators), env, bound, &stop_kafka);
     tell.send_replace(Stage::Serving(log.clone()));
     let program = std::env::args().next().unwrap_or_else(|| "esker".to_owned());
     voice.say(&words::ready(&Ready {

@@ -10,7 +10,7 @@ use super::words::{Heard, Voice};
 use super::{Decisions, ServerError};
 use crate::base::tasks::Stop;
 use crate::config::{Config, HostPort, Listener};
-use crate::coordinator::Coordinator;
+use crate::coordinator::Coordinators;
 use crate::http::Stage;
 use crate::kafka::{Advertised, Broker, BrokerOptions};
 use crate::log::{Env, Log, Options, Waiting};
@@ -103,13 +103,13 @@ pub async fn bind_kafka(listeners: &[Listener]) -> Result<Vec<(TcpListener, Hear
 /// Serves Kafka on all listeners; the future ends when all of them have ended after `stop`.
 pub fn serve_kafka(
     config: &Config,
-    (log, coordinator): (&Log, Coordinator),
+    (log, coordinators): (&Log, Coordinators),
     env: &Env,
     bound: Vec<(TcpListener, Heard)>,
     stop: &Stop,
 ) -> impl Future<Output = ()> + use<> {
     let options = BrokerOptions { auto_create_topics: config.auto_create_topics };
-    let broker = Broker::new(log.clone(), coordinator, &options, env, stop.clone());
+    let broker = Broker::new(log.clone(), coordinators, &options, env, stop.clone());
     let mut listeners = JoinSet::new();
     for (listener, heard) in bound {
         let HostPort { host, port } = heard.advertised;

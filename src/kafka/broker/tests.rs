@@ -6,6 +6,7 @@ mod placement;
 mod producing;
 mod protocol;
 mod security;
+mod transactions;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::base::tasks::Tasks;
 use crate::base::{Clock, Limits, Metrics, Random};
-use crate::coordinator::GroupOptions;
+use crate::coordinator::{Coordinator, GroupOptions, TransactionOptions};
 use crate::kafka::client::{Client, ClientOptions, Topic};
 use crate::kafka::messages::{Request, decode_response, encode_request};
 use crate::log::Options;
@@ -55,8 +56,10 @@ impl Setup {
         };
         let log = Log::open(log_options, env.clone()).await.unwrap();
         let stop = Stop::new();
-        let coordinator = Coordinator::of(&log, groups, &env).await.unwrap();
-        let broker = Broker::new(log.clone(), coordinator.clone(), &options, &env, stop.clone());
+        let opened = Coordinators::of(&log, groups, TransactionOptions::default(), &env).await;
+        let Coordinators { groups: coordinator, transactions } = opened.unwrap();
+        let coordinators = Coordinators { groups: coordinator.clone(), transactions };
+        let broker = Broker::new(log.clone(), coordinators, &options, &env, stop.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move {

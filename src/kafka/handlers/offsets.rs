@@ -44,7 +44,7 @@ impl Endpoint {
 }
 
 /// The place of a partition, if its topic has it.
-fn place_of((topic, partitions): (Uuid, i32), partition: i32) -> Result<TopicPartition, GroupError> {
+pub fn place_of((topic, partitions): (Uuid, i32), partition: i32) -> Result<TopicPartition, GroupError> {
     if !(0..partitions).contains(&partition) {
         return Err(GroupError::UnknownTopicOrPartition);
     }

@@ -2,6 +2,10 @@
 //!
 //! `acks` does not weaken that: 1 is answered like -1, and 0 is not answered at all (an error then closes the connection,
 //! as Kafka does, for there is no other way to tell).
+//!
+//! Batches of a transaction are appended while the coordinator holds the transaction still: see `transactional`.
+mod transactional;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,16 +19,22 @@ use crate::kafka::messages::produce::{
 };
 use crate::kafka::server::connection::{Answer, Hangup, Step};
 use crate::kafka::server::intake::Received;
-use crate::log::{AppendError, Pending};
+use crate::log::{AppendError, Partition, Pending};
 
 /// Versions from this one on name topics by id.
 const TOPIC_IDS_FROM: i16 = 13;
 
-/// The appends of one topic, under way or refused.
-struct Topic {
+/// What a request wants appended to one topic.
+struct Topic<T> {
     name: String,
     id: Uuid,
-    partitions: Vec<(i32, Result<Pending, Refusal>)>,
+    partitions: Vec<(i32, Result<T, Refusal>)>,
+}
+
+/// A batch, and where it goes.
+struct Target {
+    partition: Partition,
+    records: Bytes,
 }
 
 struct Refusal {
@@ -32,13 +42,24 @@ struct Refusal {
     message: String,
 }
 
+impl<T> Topic<T> {
+    /// Does something with everything that is not refused.
+    fn map<U>(self, mut to: impl FnMut(T) -> Result<U, Refusal>) -> Topic<U> {
+        let partitions = self.partitions.into_iter().map(|(index, one)| (index, one.and_then(&mut to))).collect();
+        Topic { name: self.name, id: self.id, partitions }
+    }
+}
+
 /// Hands every batch to the log; nothing in here waits.
 pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result<Step, Hangup> {
     let request: ProduceRequest = decode_request(received.frame).map_err(|error| endpoint.garbled(call, &error))?;
     let permit = received.permit;
     let acks = request.acks;
-    let append = |data| append(endpoint, call, acks, data, &permit);
-    let topics: Vec<Topic> = request.topic_data.into_iter().map(append).collect();
+    let targets = request.topic_data.into_iter().map(|data| targets(endpoint, call, acks, data)).collect();
+    let topics = match &request.transactional_id {
+        None => append(endpoint, call, targets, &permit),
+        Some(name) => transactional::append(endpoint, call, name, targets, &permit),
+    };
     if acks != 0 {
         return Ok(Step::Later(Box::pin(answer(endpoint.clone(), call, topics))));
     }
@@ -52,28 +73,38 @@ pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result
     }
 }
 
-fn append(endpoint: &Endpoint, call: Call, acks: i16, data: TopicProduceData, permit: &BytePermit) -> Topic {
+/// Looks up where batches go.
+fn targets(endpoint: &Endpoint, call: Call, acks: i16, data: TopicProduceData) -> Topic<Target> {
     let by_id = call.header.api_version >= TOPIC_IDS_FROM;
-    let refuse =
-        |code: ErrorCode| Err(Refusal { error_code: endpoint.refuse(code), message: code.meaning().to_owned() });
     let name = if by_id {
         endpoint.shared.log.topic_by_id(data.topic_id).map(|topic| topic.name.clone())
     } else {
         Some(data.name)
     };
-    let append = |index: i32, records: Option<Bytes>| {
+    let target = |index: i32, records: Option<Bytes>| {
         if !(-1..=1).contains(&acks) {
-            return refuse(ErrorCode::InvalidRequiredAcks);
+            return Err(refuse(endpoint, ErrorCode::InvalidRequiredAcks));
         }
-        let Some(name) = &name else { return refuse(ErrorCode::UnknownTopicId) };
-        let Some(partition) = endpoint.shared.log.partition(name, index) else {
-            return refuse(ErrorCode::UnknownTopicOrPartition);
-        };
-        let appended = partition.append(records.unwrap_or_default(), Some(permit.clone()));
+        let Some(name) = &name else { return Err(refuse(endpoint, ErrorCode::UnknownTopicId)) };
+        match endpoint.shared.log.partition(name, index) {
+            Some(partition) => Ok(Target { partition, records: records.unwrap_or_default() }),
+            None => Err(refuse(endpoint, ErrorCode::UnknownTopicOrPartition)),
+        }
+    };
+    let partitions = data.partition_data.into_iter().map(|p| (p.index, target(p.index, p.records))).collect();
+    Topic { name: if by_id { String::new() } else { name.unwrap_or_default() }, id: data.topic_id, partitions }
+}
+
+fn append(endpoint: &Endpoint, call: Call, topics: Vec<Topic<Target>>, permit: &BytePermit) -> Vec<Topic<Pending>> {
+    let append = |target: Target| {
+        let appended = target.partition.append(target.records, Some(permit.clone()));
         appended.map_err(|error| refusal(endpoint, call, error))
     };
-    let partitions = data.partition_data.into_iter().map(|p| (p.index, append(p.index, p.records))).collect();
-    Topic { name: if by_id { String::new() } else { name.unwrap_or_default() }, id: data.topic_id, partitions }
+    topics.into_iter().map(|topic| topic.map(append)).collect()
+}
+
+fn refuse(endpoint: &Endpoint, code: ErrorCode) -> Refusal {
+    Refusal { error_code: endpoint.refuse(code), message: code.meaning().to_owned() }
 }
 
 fn refusal(endpoint: &Endpoint, call: Call, error: AppendError) -> Refusal {
@@ -82,7 +113,7 @@ fn refusal(endpoint: &Endpoint, call: Call, error: AppendError) -> Refusal {
 }
 
 /// Waits for the syncs.
-async fn answer(endpoint: Arc<Endpoint>, call: Call, topics: Vec<Topic>) -> Answer {
+async fn answer(endpoint: Arc<Endpoint>, call: Call, topics: Vec<Topic<Pending>>) -> Answer {
     let mut responses = Vec::with_capacity(topics.len());
     for topic in topics {
         let mut partition_responses = Vec::with_capacity(topic.partitions.len());

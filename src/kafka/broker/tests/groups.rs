@@ -34,7 +34,7 @@ async fn fresh() -> Setup {
 
 impl Setup {
     /// Ends this broker and starts another one on the same disk.
-    async fn restart(self) -> Self {
+    pub(super) async fn restart(self) -> Self {
         self.stop.stop();
         self.serving.await.unwrap();
         self.log.stop().await;
