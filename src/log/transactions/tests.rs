@@ -73,9 +73,9 @@ proptest! {
         }
         let mut forgetful = transactions.clone();
         forgetful.forget_below(durable as i64);
-        for at in durable..steps.len() {
-            if let Step::Part(id) = steps[at] {
-                let role = Role::Part(id);
+        for (at, step) in steps.iter().enumerate().skip(durable) {
+            if let Step::Part(id) = step {
+                let role = Role::Part(*id);
                 prop_assert_eq!(forgetful.is_aborted(role, at as i64), transactions.is_aborted(role, at as i64));
             }
         }
