@@ -47,7 +47,7 @@ use crate::base::tasks::Tasks;
 use crate::base::{ByteBudget, Clock, Random};
 use crate::record::RecordRef;
 use crate::store::{Store, StoreError};
-use scan::Scanner;
+use scan::{Part, Scanner};
 
 /// Entries that are asked of the manifest at once.
 const ENTRIES_AT_ONCE: usize = 256;
@@ -228,7 +228,9 @@ impl Rewriter {
             for (segment, marks) in of_window().zip(&mut marks) {
                 let (keys, horizon) = (keys.clone(), plan.tombstones_below);
                 let state = std::mem::take(marks);
-                let scanned = scanner.scan(segment, state, move |marks: &mut Marks, row, record| {
+                // Whether there is a value matters only where tombstones go.
+                let part = if segment.meta.first_offset < horizon { Part::Whole } else { Part::Keys };
+                let scanned = scanner.scan(segment, part, state, move |marks: &mut Marks, row, record| {
                     if gives_way(&keys, record, horizon) {
                         marks.set(row);
                     }
@@ -254,7 +256,7 @@ impl Rewriter {
         let mut state = (KeyTable::new(plan.seeds, pass, expected), false);
         let dirty = entries.iter().filter(|e| e.first() >= plan.dirty.first && e.next() <= plan.dirty.next);
         for segment in dirty.filter_map(Entry::segment) {
-            let scanned = scanner.scan(segment, state, |(table, overfull), _, record| {
+            let scanned = scanner.scan(segment, Part::Keys, state, |(table, overfull), _, record| {
                 *overfull |= record.key.is_some_and(|key| table.put(key, record.offset).is_err());
                 Ok(())
             });

@@ -9,11 +9,21 @@ use crate::archive::manifest::View;
 use crate::archive::manifest::model::SegmentEntry;
 use crate::archive::segment::{Decoder, Footer, SliceBytes};
 use crate::base::tasks::Tasks;
-use crate::record::RecordRef;
+use crate::record::{Headers, RecordRef, TimestampType};
 use crate::store::Store;
 
 /// Payload that is decoded at once.
 const CHUNK_BYTES: u64 = 8 << 20;
+
+const NOTHING: RecordRef<'static> = RecordRef {
+    offset: 0,
+    timestamp: RecordRef::NO_TIMESTAMP,
+    timestamp_type: TimestampType::Create,
+    leader_epoch: -1,
+    key: None,
+    value: None,
+    headers: Headers::NONE,
+};
 
 /// Reads segments.
 pub(super) struct Scanner {
@@ -22,8 +32,18 @@ pub(super) struct Scanner {
     pub tasks: Tasks,
 }
 
+/// What of the records is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them.
+    Whole,
+    /// Offset and key; everything else is null.
+    Keys,
+}
+
 /// One segment that is being read.
 pub(super) struct Walk {
+    part: Part,
     path: String,
     footer: Arc<Footer>,
     /// The first slice that was not handed out.
@@ -42,21 +62,22 @@ struct Chunk {
 
 impl Scanner {
     /// Begins with a segment.
-    pub async fn walk(&self, segment: &SegmentEntry) -> Result<Walk, RewriteError> {
+    pub async fn walk(&self, segment: &SegmentEntry, part: Part) -> Result<Walk, RewriteError> {
         let path = self.view.path_of(segment);
         let footer = Footer::load(&self.store, &path, Some(&segment.meta)).await?;
         footer.check_rewritable()?;
-        Ok(Walk { path, footer: Arc::new(footer), slice: 0, row: 0, decoder: Decoder::new(), ahead: None })
+        Ok(Walk { part, path, footer: Arc::new(footer), slice: 0, row: 0, decoder: Decoder::new(), ahead: None })
     }
 
     /// Hands every record of a segment, with its number from 0 on, to `each`; returns the state.
     pub async fn scan<S: Send + 'static>(
         &self,
         segment: &SegmentEntry,
+        part: Part,
         mut state: S,
         each: impl Fn(&mut S, u64, RecordRef<'_>) -> Result<(), RewriteError> + Clone + Send + 'static,
     ) -> Result<S, RewriteError> {
-        let mut walk = self.walk(segment).await?;
+        let mut walk = self.walk(segment, part).await?;
         while !walk.is_over() {
             (walk, state) = self.step(walk, state, each.clone()).await?;
         }
@@ -72,23 +93,29 @@ impl Scanner {
     ) -> Result<(Walk, S), RewriteError> {
         let chunk = match walk.ahead.take() {
             Some(chunk) => chunk,
-            None => self.fetch(&walk.path, &walk.footer, walk.slice).await?,
+            None => self.fetch(&walk.path, &walk.footer, walk.part, walk.slice).await?,
         };
-        let (path, footer, next) = (walk.path.clone(), walk.footer.clone(), chunk.slices.end);
+        let (path, footer, part, next) = (walk.path.clone(), walk.footer.clone(), walk.part, chunk.slices.end);
         let decoding = self.tasks.cold.spawn_blocking(move || {
             for slice in chunk.slices.clone() {
                 let Walk { footer, decoder, row, .. } = &mut walk;
-                footer.decode(slice, &chunk.bytes, decoder, |record| {
+                let mut each = |record: RecordRef<'_>| {
                     *row += 1;
                     each(&mut state, *row - 1, record)
-                })?;
+                };
+                match part {
+                    Part::Whole => footer.decode(slice, &chunk.bytes, decoder, each)?,
+                    Part::Keys => footer.decode_keys(slice, &chunk.bytes, decoder, |offset, key| {
+                        each(RecordRef { offset, key, ..NOTHING })
+                    })?,
+                }
             }
             walk.slice = chunk.slices.end;
             Ok::<_, RewriteError>((walk, state))
         });
         let ahead = async {
             match next < footer.slices().len() {
-                true => self.fetch(&path, &footer, next).await.map(Some),
+                true => self.fetch(&path, &footer, part, next).await.map(Some),
                 false => Ok(None),
             }
         };
@@ -98,14 +125,17 @@ impl Scanner {
         Ok((walk, state))
     }
 
-    async fn fetch(&self, path: &str, footer: &Footer, from: usize) -> Result<Chunk, RewriteError> {
+    async fn fetch(&self, path: &str, footer: &Footer, part: Part, from: usize) -> Result<Chunk, RewriteError> {
         let mut payload = 0;
         let more = footer.slices()[from..].iter().take_while(|slice| {
             payload += slice.payload_bytes;
             payload <= CHUNK_BYTES
         });
         let slices = from..from + more.count().max(1);
-        let ranges = footer.ranges(slices.clone());
+        let ranges = match part {
+            Part::Whole => footer.ranges(slices.clone()),
+            Part::Keys => footer.ranges_of_keys(slices.clone()),
+        };
         let gets = ranges.iter().map(|range| self.store.get_range(path, range.clone()));
         let bytes = try_join_all(gets).await?;
         Ok(Chunk { slices, bytes: SliceBytes::new(&ranges, bytes) })

@@ -86,7 +86,7 @@ impl World {
         for entry in live(partition).await.unwrap() {
             let Some(segment) = entry.segment() else { continue };
             found = scanner
-                .scan(segment, found, |found, _, record| {
+                .scan(segment, Part::Whole, found, |found, _, record| {
                     let number = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().rsplit(' ').next().unwrap().parse();
                     let (key, value) = (record.key.map(number), record.value.map(number));
                     let of = |n: Option<Result<u8, _>>| n.map(Result::unwrap);

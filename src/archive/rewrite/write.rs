@@ -1,7 +1,7 @@
 //! One run of entries becomes one.
 use bytes::Bytes;
 
-use super::scan::Scanner;
+use super::scan::{Part, Scanner};
 use super::{Marks, RewriteError};
 use crate::archive::manifest::Dropped;
 use crate::archive::manifest::model::{Entry, GapReason, SegmentEntry};
@@ -53,7 +53,7 @@ pub(super) async fn write(
     let mut marks = marks.into_iter();
     for segment in segments {
         writer.marks = marks.next().unwrap_or_default();
-        let mut walk = scanner.walk(segment).await?;
+        let mut walk = scanner.walk(segment, Part::Whole).await?;
         while !walk.is_over() {
             (walk, writer) = scanner.step(walk, writer, Writer::take).await?;
             for chunk in writer.encoder.take_output() {

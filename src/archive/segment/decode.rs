@@ -99,26 +99,68 @@ impl Footer {
         decoder: &mut Decoder,
     ) -> Result<Vec<Loaded<'b>>, SegmentError> {
         let Decoder { zstd, columns } = decoder;
-        let mut loaded = Vec::with_capacity(Column::COUNT);
-        for (column, scratch) in Column::ALL.into_iter().zip(columns) {
-            let (dictionary, page) = self.pages(info, column);
-            let describe = |page: &Page, problem: Problem| {
-                self.damaged(page.at, format!("the page of column {}: {problem}", column.path()))
-            };
-            if let Some(dictionary) = dictionary {
-                let stored = self.checked(dictionary, column.path(), bytes)?;
-                scratch
-                    .load_dictionary((self.object(), dictionary.at), stored, zstd)
-                    .map_err(|problem| describe(dictionary, problem))?;
-            }
-            let stored = self.checked(page, column.path(), bytes)?;
-            let one = scratch.load(column, stored, zstd).map_err(|problem| describe(page, problem))?;
-            if column.rep_level_max() == 0 && one.entries != info.records as usize {
-                return Err(describe(page, "it has another number of rows than the slice"));
-            }
-            loaded.push(one);
+        let both = Column::ALL.into_iter().zip(columns);
+        both.map(|(column, scratch)| self.unpack_column(info, column, bytes, scratch, zstd)).collect()
+    }
+
+    fn unpack_column<'b>(
+        &self,
+        info: &SliceInfo,
+        column: Column,
+        bytes: &'b SliceBytes,
+        scratch: &mut Scratch,
+        zstd: &mut Decompressor<'static>,
+    ) -> Result<Loaded<'b>, SegmentError> {
+        let (dictionary, page) = self.pages(info, column);
+        let describe = |page: &Page, problem: Problem| {
+            self.damaged(page.at, format!("the page of column {}: {problem}", column.path()))
+        };
+        if let Some(dictionary) = dictionary {
+            let stored = self.checked(dictionary, column.path(), bytes)?;
+            scratch
+                .load_dictionary((self.object(), dictionary.at), stored, zstd)
+                .map_err(|problem| describe(dictionary, problem))?;
+        }
+        let stored = self.checked(page, column.path(), bytes)?;
+        let loaded = scratch.load(column, stored, zstd).map_err(|problem| describe(page, problem))?;
+        if column.rep_level_max() == 0 && loaded.entries != info.records as usize {
+            return Err(describe(page, "it has another number of rows than the slice"));
         }
         Ok(loaded)
+    }
+
+    /// Decodes offsets and keys of one slice only, and hands them to `f`, in order. `bytes` must hold what
+    /// [`Footer::ranges_of_keys`] asked for.
+    ///
+    /// Errors: as for [`Footer::decode`].
+    pub fn decode_keys<E: From<SegmentError>>(
+        &self,
+        slice: usize,
+        bytes: &SliceBytes,
+        decoder: &mut Decoder,
+        mut f: impl FnMut(i64, Option<&[u8]>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let info = &self.slices()[slice];
+        let Decoder { zstd, columns } = decoder;
+        let mut loaded = Vec::with_capacity(Column::KEYS.len());
+        for column in Column::KEYS {
+            loaded.push(self.unpack_column(info, column, bytes, &mut columns[column as usize], zstd)?);
+        }
+        let [offset, key, raw] = Column::KEYS;
+        let mut offsets = columns[offset as usize].integers(offset, &loaded[0]);
+        let mut keys = columns[key as usize].strings(&loaded[1]);
+        let mut raw_keys = columns[raw as usize].strings(&loaded[2]);
+        let damaged = |column: Column, problem: Problem| {
+            let (_, page) = self.pages(info, column);
+            E::from(self.damaged(page.at, format!("the page of column {}: {problem}", column.path())))
+        };
+        for _ in 0..info.records {
+            let at = offsets.next().filter(|at| (info.first_offset..info.next_offset).contains(at));
+            let at = at.ok_or_else(|| damaged(offset, "its offsets are not those of the slice"))?;
+            f(at, either(&mut keys, &mut raw_keys).map_err(|problem| damaged(key, problem))?)?;
+        }
+        columns.iter_mut().for_each(Scratch::trim);
+        Ok(())
     }
 
     /// The stored bytes of a page, after its checksum was proven.

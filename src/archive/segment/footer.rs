@@ -165,10 +165,19 @@ impl Footer {
 
     /// The byte ranges to fetch for decoding `slices`: ascending, apart, and joined where little lies between.
     pub fn ranges(&self, slices: Range<usize>) -> Vec<Range<u64>> {
+        self.ranges_of(slices, &Column::ALL)
+    }
+
+    /// The same for [`Footer::decode_keys`].
+    pub fn ranges_of_keys(&self, slices: Range<usize>) -> Vec<Range<u64>> {
+        self.ranges_of(slices, &Column::KEYS)
+    }
+
+    fn ranges_of(&self, slices: Range<usize>, columns: &[Column]) -> Vec<Range<u64>> {
         let mut wanted: Vec<Range<u64>> = Vec::new();
         for slice in &self.slices[slices] {
-            for column in Column::ALL {
-                let (dictionary, page) = self.pages(slice, column);
+            for column in columns {
+                let (dictionary, page) = self.pages(slice, *column);
                 wanted.extend(dictionary.map(Page::range));
                 wanted.push(page.range());
             }

@@ -54,6 +54,9 @@ impl Column {
         Self::Value,
     ];
 
+    /// Those that tell offsets and keys.
+    pub(super) const KEYS: [Self; 3] = [Self::LogOffset, Self::Key, Self::KeyRaw];
+
     /// The path of its name in the file's schema.
     pub(super) fn path(self) -> &'static str {
         match self {
