@@ -7,8 +7,7 @@ use tokio::net::TcpListener;
 use super::counts::Counts;
 use super::handlers::fetch::session::Sessions;
 use super::handlers::{Endpoint, Shared};
-use super::server::Acceptor;
-use crate::base::ByteBudget;
+use super::server::{Acceptor, Responses};
 use crate::base::tasks::Stop;
 use crate::coordinator::Coordinators;
 use crate::log::{Env, Log};
@@ -46,7 +45,7 @@ impl Broker {
     /// A broker over an open log and its coordinators. When `stop` is said, it answers what it had started and ends.
     pub fn new(log: Log, coordinators: Coordinators, options: &BrokerOptions, env: &Env, stop: Stop) -> Self {
         let Env { limits, clock, random, metrics, .. } = env;
-        let responses = ByteBudget::new("kafka responses", limits.response_bytes());
+        let responses = Responses::new(limits.response_bytes());
         let acceptor = Acceptor::new(limits, responses.clone(), metrics);
         let shared = Shared {
             log,

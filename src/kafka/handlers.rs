@@ -38,11 +38,12 @@ use super::counts::Counts;
 use super::errors::ErrorCode;
 use super::messages::wire::DecodeError;
 use super::messages::{Api, Request, RequestHeader, decode_request, encode_response};
+use super::server::Responses;
 use super::server::connection::{Answer, Hangup, MayAnswer, Service, Step};
 use super::server::intake::Received;
 use super::server::outlet::Response;
 use crate::base::tasks::Stop;
-use crate::base::{ByteBudget, BytePermit, Clock};
+use crate::base::{BytePermit, Clock};
 use crate::coordinator::{Coordinator, Transactions};
 use crate::log::Log;
 
@@ -54,7 +55,7 @@ pub struct Shared {
     pub auto_create_topics: bool,
     pub sessions: fetch::session::Sessions,
     /// Memory of answers that carry records.
-    pub responses: ByteBudget,
+    pub responses: Responses,
     pub clock: Clock,
     pub stop: Stop,
     pub counts: Counts,

@@ -29,6 +29,29 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Memory of answers that carry records, in two halves: readers of history, however many and slow, leave those at the tail
+/// theirs.
+#[derive(Clone, Debug)]
+pub struct Responses {
+    /// For fetches that the hot tier answers.
+    pub tail: ByteBudget,
+    /// For fetches that read the cold tier.
+    pub history: ByteBudget,
+}
+
+impl Responses {
+    /// Halves of `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        let half = |name| ByteBudget::new(name, bytes / 2);
+        Self { tail: half("kafka responses"), history: half("kafka responses of history") }
+    }
+
+    /// How many answers wait for memory.
+    pub fn waiters(&self) -> u64 {
+        self.tail.waiters() + self.history.waiters()
+    }
+}
+
 /// The acceptor of connections; cheap to clone, and shared by all listeners so that their limits are common.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
@@ -40,7 +63,7 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// An acceptor within `limits`. `responses`: the budget of answers, which the service takes shares of.
-    pub fn new(limits: &Limits, responses: ByteBudget, metrics: &Metrics) -> Self {
+    pub fn new(limits: &Limits, responses: Responses, metrics: &Metrics) -> Self {
         let request_max = usize::try_from(limits.request_max_bytes()).unwrap_or(usize::MAX);
         let requests = ByteBudget::new("kafka requests", limits.request_bytes());
         Self {

@@ -168,6 +168,12 @@ impl Partition {
         self.state().ends()
     }
 
+    /// Whether a read at `from` goes to the cold tier.
+    pub fn is_cold_at(&self, from: i64) -> bool {
+        let state = self.state();
+        from < state.sealed_end && state.hot.start().is_none_or(|hot| from < hot)
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

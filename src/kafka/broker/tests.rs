@@ -30,6 +30,7 @@ struct Setup {
     stop: Stop,
     serving: tokio::task::JoinHandle<()>,
     coordinator: Coordinator,
+    responses: Responses,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -60,12 +61,13 @@ impl Setup {
         let Coordinators { groups: coordinator, transactions } = opened.unwrap();
         let coordinators = Coordinators { groups: coordinator.clone(), transactions };
         let broker = Broker::new(log.clone(), coordinators, &options, &env, stop.clone());
+        let responses = broker.shared.responses.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move {
             broker.serve(listener, Advertised { host: "kafka.example".to_owned(), port: 9092 }).await;
         });
-        Self { log, address: format!("127.0.0.1:{port}"), stop, serving, coordinator, folder }
+        Self { log, address: format!("127.0.0.1:{port}"), stop, serving, coordinator, responses, folder }
     }
 
     async fn client(&self) -> Client {

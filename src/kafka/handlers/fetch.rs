@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::{Call, Endpoint};
-use crate::base::BytePermit;
+use crate::base::{ByteBudget, BytePermit};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
@@ -25,7 +25,7 @@ use session::{Begun, TopicKey, Wanted};
 /// Versions from this one on name topics by id.
 const TOPIC_IDS_FROM: i16 = 13;
 /// An answer takes at most this share of the memory for answers, so that several fit.
-const SHARE: u64 = 8;
+const SHARE: u64 = 4;
 /// What an answer takes when there is not enough for what it wants.
 const BUSY_BYTES: usize = 1 << 20;
 /// How long an answer without any records waits for the cold tier, if the consumer does not want to wait longer.
@@ -47,7 +47,7 @@ pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result
             return Ok(Step::Done(endpoint.finish::<FetchRequest>(call, &response, None)));
         }
     };
-    let share = endpoint.shared.responses.capacity() / SHARE;
+    let share = endpoint.shared.responses.tail.capacity() / SHARE;
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(usize::try_from(share).unwrap_or(usize::MAX));
     let fetch = Fetch {
         isolation: isolation(request.isolation_level),
@@ -168,7 +168,10 @@ impl Fetch {
             return all;
         }
         let wanted: usize = self.places.iter().flatten().map(|place| place.max_bytes).fold(0, usize::saturating_add);
-        let (permit, most) = self.endpoint.share(wanted.min(self.max_bytes)).await;
+        let is_cold = |place: &Place| place.is_ready(self.isolation) && place.partition.is_cold_at(place.from);
+        let responses = &self.endpoint.shared.responses;
+        let budget = if self.places.iter().flatten().any(is_cold) { &responses.history } else { &responses.tail };
+        let (permit, most) = share(budget, wanted.min(self.max_bytes)).await;
         let mut slow = FuturesUnordered::new();
         let mut room = most;
         let count = self.places.len();
@@ -197,7 +200,7 @@ impl Fetch {
         if tokio::time::timeout(patience, finish).await.is_err() {
             tracing::debug!("a fetch leaves the cold tier at work for the next one");
         }
-        all.permit = self.endpoint.trim(permit, all.bytes);
+        all.permit = trim(budget, permit, all.bytes);
         all
     }
 
@@ -290,26 +293,23 @@ impl ReadAll {
     }
 }
 
-impl Endpoint {
-    /// A share of the response memory and how many bytes it is for: `most` where they are free, else less, so that many
-    /// readers get a little each instead of waiting for a few.
-    async fn share(&self, most: usize) -> (BytePermit, usize) {
-        let responses = &self.shared.responses;
-        match responses.try_acquire(most as u64) {
-            Some(permit) => (permit, most),
-            None => {
-                let less = most.min(BUSY_BYTES);
-                (responses.acquire(less as u64).await, less)
-            }
+/// A share of the response memory and how many bytes it is for: `most` where they are free, else less, so that many readers
+/// get a little each instead of waiting for a few.
+async fn share(budget: &ByteBudget, most: usize) -> (BytePermit, usize) {
+    match budget.try_acquire(most as u64) {
+        Some(permit) => (permit, most),
+        None => {
+            let less = most.min(BUSY_BYTES);
+            (budget.acquire(less as u64).await, less)
         }
     }
+}
 
-    /// Gives back what of a share of the response memory was not needed, if that can be done without waiting.
-    fn trim(&self, permit: BytePermit, used: usize) -> Option<BytePermit> {
-        match used as u64 {
-            0 => None,
-            used if permit.bytes() <= used.saturating_mul(2) => Some(permit),
-            used => Some(self.shared.responses.try_acquire(used).unwrap_or(permit)),
-        }
+/// Gives back what of a share of the response memory was not needed, if that can be done without waiting.
+fn trim(budget: &ByteBudget, permit: BytePermit, used: usize) -> Option<BytePermit> {
+    match used as u64 {
+        0 => None,
+        used if permit.bytes() <= used.saturating_mul(2) => Some(permit),
+        used => Some(budget.try_acquire(used).unwrap_or(permit)),
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::Responses;
 use super::intake::{Intake, IntakeError, Received};
 use super::outlet::{Outlet, Response};
 use crate::base::tasks::Stop;
@@ -94,7 +95,7 @@ pub struct Terms {
     /// Requests that are received and not answered.
     pub requests: ByteBudget,
     /// Answers that are made and not sent.
-    pub responses: ByteBudget,
+    pub responses: Responses,
     /// Largest request in bytes.
     pub request_max: usize,
     /// How often it is looked whether a client still moves; [`TICK`] but in tests.
@@ -281,15 +282,15 @@ impl<S: Service> Connection<S> {
 
     /// Looks whether the client still moves.
     fn tick(&mut self) -> Result<(), End> {
-        let patience = |budget: &ByteBudget| match budget.waiters() {
+        let patience = |waiters: u64| match waiters {
             0 => PATIENCE_TICKS,
             _ => PATIENCE_WHILE_OTHERS_WAIT_TICKS,
         };
         let owes = self.wants_requests() && self.intake.is_midway();
-        if self.reading.tick(self.intake.received(), owes) > patience(&self.terms.requests) {
+        if self.reading.tick(self.intake.received(), owes) > patience(self.terms.requests.waiters()) {
             return Err(End::Stuck("sent the rest of its request"));
         }
-        if self.writing.tick(self.outlet.sent(), self.outlet.waiting() > 0) > patience(&self.terms.responses) {
+        if self.writing.tick(self.outlet.sent(), self.outlet.waiting() > 0) > patience(self.terms.responses.waiters()) {
             return Err(End::Stuck("read its answers"));
         }
         let idle = self.slots.is_empty() && self.outlet.waiting() == 0 && !self.intake.is_midway();

@@ -79,7 +79,7 @@ impl Setup {
 
     async fn with_tick(tick: Duration) -> Self {
         let limits = Limits::new(0);
-        let mut acceptor = Acceptor::new(&limits, ByteBudget::new("responses", 1 << 20), &Metrics::new());
+        let mut acceptor = Acceptor::new(&limits, Responses::new(2 << 20), &Metrics::new());
         acceptor.terms.tick = tick;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -280,3 +280,29 @@ async fn deleted_records_are_gone_for_readers() {
     let error = client.fetch(&topic, &[(0, 1)], LIMITS).await.unwrap_err();
     assert!(error.to_string().contains("OFFSET_OUT_OF_RANGE"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_history_leave_those_at_the_tail_their_memory() {
+    let setup = Setup::new().await;
+    let topic = setup.topic("t", 1).await;
+    setup.client().await.produce(&topic, 0, batch(&["sealed"])).await.unwrap();
+    assert!(setup.log.stop().await.released);
+    setup.stop.stop();
+    setup.serving.await.unwrap();
+    std::fs::remove_dir_all(setup.folder.path().join("wal")).unwrap();
+    let (folder, log) = (setup.folder.clone(), setup.log);
+    drop(log);
+    let setup = Setup::on(folder, BrokerOptions::default(), GroupOptions::default()).await;
+    setup.client().await.produce(&topic, 0, batch(&["hot"])).await.unwrap();
+    let all = setup.responses.history.try_acquire(setup.responses.history.capacity()).unwrap();
+    let fetch = async |offset| {
+        let mut raw = setup.raw().await;
+        raw.send(18, &request(&topic, &[(0, offset)])).await;
+        read(partitions(&raw.answer::<FetchRequest>(18).await)[0])
+    };
+    assert_eq!(fetch(1).await, [(1, "hot".to_owned())]);
+    let waiting = tokio::time::timeout(Duration::from_millis(200), fetch(0)).await;
+    assert!(waiting.is_err(), "history waits for its own memory");
+    drop(all);
+    assert_eq!(fetch(0).await[0], (0, "sealed".to_owned()));
+}
