@@ -384,10 +384,11 @@ impl Transaction {
         self.ending_to(next, marker_epoch, call.outcome)
     }
 
-    /// Aborts the open transaction, if there is one, so that its producer cannot go on: for the time-out, or for somebody who
-    /// has a reason.
+    /// Aborts the open transaction, if there is one, so that nothing more is written to it: for the time-out, or for somebody
+    /// who has a reason. A producer that speaks TV2 learns the new epoch when it aborts too, and goes on; others cannot.
     pub fn fence(&self, now_ms: i64) -> Option<Ending> {
-        (self.entry.is_open() && self.ending.is_none()).then(|| self.fence_from(NO_EPOCH, now_ms))
+        let own = if self.entry.version >= TV2 { self.entry.epoch } else { NO_EPOCH };
+        (self.entry.is_open() && self.ending.is_none()).then(|| self.fence_from(own, now_ms))
     }
 
     fn fence_from(&self, last_epoch: i16, now_ms: i64) -> Ending {

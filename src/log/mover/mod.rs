@@ -480,7 +480,7 @@ impl Partition {
     }
 
     /// The oldest group that this partition needs.
-    fn pinned_group(&self) -> Option<u64> {
+    pub(in crate::log) fn pinned_group(&self) -> Option<u64> {
         let state = self.state();
         let records = state.hot.from(state.sealed_end).next().map(|s| s.position.group);
         let log_start = state.log_start_group.map(|(_, group)| group);

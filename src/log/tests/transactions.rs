@@ -185,3 +185,28 @@ async fn batches_of_transactions_and_others_do_not_take_each_others_way() {
     assert!(partition.append_transactional(marker, None).is_err());
     log.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transaction_that_keeps_a_full_wal_from_going_on_is_named() {
+    let place = Place::new();
+    let log = place.open().await;
+    log.create_topic(new_topic("t")).await.unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    append(&log, "t", &[(1, "decided")]).await;
+    let large = "x".repeat(100_000);
+    let mut sequence = 0;
+    while log.pressing_transaction().is_none() {
+        assert!(sequence < 160, "{:?}", log.wal_space());
+        put(&partition, PID, sequence, &large).await;
+        sequence += 1;
+        log.seal(None).await.unwrap();
+    }
+    let (_, budget, free) = log.wal_space();
+    assert!(free <= budget / 5, "not before four fifths are pinned: {free} of {budget}");
+    assert_eq!(log.pressing_transaction(), Some(PID));
+    end(&log, &[&partition], PID, Outcome::Aborted).await;
+    log.seal(None).await.unwrap();
+    assert_eq!(log.pressing_transaction(), None);
+    assert!(log.wal_space().2 > budget / 2, "its files are free: {:?}", log.wal_space());
+    log.stop().await;
+}

@@ -254,6 +254,27 @@ fn a_fence_aborts_what_is_open_and_whoever_had_it_open_cannot_go_on() {
 }
 
 #[test]
+fn a_producer_of_the_newer_version_goes_on_after_a_fence_when_it_aborts_too() {
+    let mut transaction = at(Status::Ongoing);
+    transaction.entry.version = TV2;
+    let ending = transaction.fence(300).unwrap();
+    transaction.begin(ending);
+    let abort = EndCall { producer: who(5), outcome: Outcome::Aborted, version: TV2 };
+    assert_eq!(transaction.end(abort, 400, || FRESH), Err(TxnError::Concurrent));
+    transaction.ended();
+    assert_eq!(transaction.verify(who(5), PLACE), Err(fenced(5, 6)));
+    assert_eq!(end(&transaction, TV2, 5, Outcome::Committed), "invalid");
+    assert_eq!(transaction.end(abort, 400, || FRESH), Ok(End::Before(who(6))));
+    // Not so when the fence was for another instance.
+    let mut transaction = at(Status::Ongoing);
+    transaction.entry.version = TV2;
+    let Init::AbortFirst(ending) = init(&transaction, None).unwrap() else { panic!("not aborted") };
+    transaction.begin(ending);
+    transaction.ended();
+    assert_eq!(transaction.end(abort, 400, || FRESH), Err(fenced(5, 6)));
+}
+
+#[test]
 fn ids_expire_when_nobody_uses_them_and_never_while_something_is_open() {
     assert!(!at(Status::Empty).entry.is_expired(1099, 1000));
     assert!(at(Status::Empty).entry.is_expired(1100, 1000));

@@ -75,6 +75,9 @@ enum Call {
     End(bool),
 }
 
+/// The number of a call's frame, if it made one, and what the answer will say when that is durable.
+type Taken = Result<Option<(usize, Option<Identity>)>, TxnError>;
+
 /// A frame of the log.
 #[derive(Debug, Clone)]
 struct Frame {
@@ -96,6 +99,8 @@ struct Producer {
     /// A call to repeat.
     again: Option<Call>,
     has_written: bool,
+    /// It has given up a write that may still arrive.
+    must_init: bool,
     /// A newer instance has come since.
     is_old: bool,
     is_dead: bool,
@@ -111,7 +116,7 @@ struct World {
     synced: usize,
     ids: BTreeMap<String, Transaction>,
     producers: Vec<Producer>,
-    late: Vec<(&'static str, Write)>,
+    late: Vec<(&'static str, i8, Write)>,
     /// Of each value: its transaction, and whether it was acknowledged.
     values: BTreeMap<u32, (Tag, bool)>,
     /// What ends were answered with.
@@ -129,18 +134,22 @@ impl World {
             }
             Step::Delay(who, partition) => {
                 let idle = |p: &Producer| {
-                    p.version == TV2 && p.who.is_some() && p.waiting.is_none() && p.again.is_none() && !p.is_dead
+                    p.who.is_some() && p.waiting.is_none() && p.again.is_none() && !(p.must_init || p.is_dead)
                 };
                 if let Some(at) = self.pick(who).filter(|at| idle(&self.producers[*at])) {
                     let write = self.next_write(at, partition);
                     let producer = &mut self.producers[at];
-                    (producer.again, producer.has_written) = (Some(Call::End(false)), true);
-                    self.late.push((producer.name, write));
+                    if producer.version >= TV2 || producer.has_written {
+                        (producer.again, producer.has_written) = (Some(Call::End(false)), true);
+                    }
+                    // Without TV2 it is the producer who sees to a new epoch (KIP-360).
+                    producer.must_init = producer.version < TV2;
+                    self.late.push((producer.name, producer.version, write));
                 }
             }
             Step::Arrive if !self.late.is_empty() => {
-                let (name, write) = self.late.remove(0);
-                let _ = self.write(name, TV2, write);
+                let (name, version, write) = self.late.remove(0);
+                let _ = self.write(name, version, write);
             }
             Step::Arrive => {}
             Step::Mute(who) => {
@@ -170,6 +179,7 @@ impl World {
             waiting: None,
             again: None,
             has_written: false,
+            must_init: false,
             is_old: false,
             is_dead: false,
         };
@@ -197,6 +207,7 @@ impl World {
         }
         let call = match (producer.again, wish, producer.who) {
             (Some(call), ..) => call,
+            (None, ..) if producer.must_init && !producer.is_dead => Call::Init,
             (None, _, None) | (None, Wish::Init, _) if !producer.is_dead && !producer.has_written => Call::Init,
             (None, _, None) | (None, Wish::Init, _) => return,
             (None, Wish::Write(partition), _) if producer.version < TV2 && !producer.added.contains(&partition) => {
@@ -223,8 +234,7 @@ impl World {
     }
 
     /// Makes a call: the number of its frame, if it made one, and what its answer will say.
-    #[allow(clippy::type_complexity)]
-    fn call(&mut self, at: usize, call: Call) -> Result<Option<(usize, Option<Identity>)>, TxnError> {
+    fn call(&mut self, at: usize, call: Call) -> Taken {
         let Producer { name, version, who, is_old, .. } = self.producers[at].clone();
         let now_ms = self.now_ms;
         if let Call::Init = call {
@@ -257,8 +267,7 @@ impl World {
         done
     }
 
-    #[allow(clippy::type_complexity)]
-    fn init(&mut self, name: &'static str) -> Result<Option<(usize, Option<Identity>)>, TxnError> {
+    fn init(&mut self, name: &'static str) -> Taken {
         self.next_id += 1;
         let (fresh, now_ms) = (self.next_id, self.now_ms);
         let entry = match self.ids.get(name) {
@@ -293,22 +302,14 @@ impl World {
         self.frames.len() - 1
     }
 
-    #[allow(clippy::type_complexity)]
-    fn add(
-        &mut self,
-        name: &str,
-        producer: Identity,
-        version: i8,
-        partition: i32,
-    ) -> Result<Option<(usize, Option<Identity>)>, TxnError> {
+    fn add(&mut self, name: &str, producer: Identity, version: i8, partition: i32) -> Taken {
         let place = TopicPartition { topic: TOPIC, partition };
         let transaction = self.ids.get(name).ok_or(TxnError::UnknownProducerId)?;
         let next = transaction.add(producer, (&[place], None), version, self.now_ms)?;
         Ok(next.map(|next| (self.store(name, next), None)))
     }
 
-    #[allow(clippy::type_complexity)]
-    fn write(&mut self, name: &str, version: i8, write: Write) -> Result<Option<(usize, Option<Identity>)>, TxnError> {
+    fn write(&mut self, name: &str, version: i8, write: Write) -> Taken {
         let place = TopicPartition { topic: TOPIC, partition: write.partition };
         if version >= TV2 {
             self.add(name, write.producer, version, write.partition)?;
@@ -340,7 +341,8 @@ impl World {
         let producer = &mut self.producers[at];
         match call {
             Call::Init => {
-                (producer.who, producer.tag, producer.is_old) = (identity, next_tag, false);
+                (producer.who, producer.tag) = (identity, next_tag);
+                (producer.is_old, producer.must_init) = (false, false);
                 (producer.added, producer.sequences) = (BTreeSet::new(), BTreeMap::new());
                 let name = producer.name;
                 let others = self.producers.iter_mut().enumerate().filter(|(other, _)| *other != at);
