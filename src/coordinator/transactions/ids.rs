@@ -95,11 +95,11 @@ impl Ids {
         all.insert(name, Arc::new(Mutex::new(id)));
     }
 
-    /// Removes those that `expire` says are to go; it stores that.
+    /// Removes those that `expire` says are to go; it stores that. One that is in use just now stays.
     pub fn remove(&self, mut expire: impl FnMut(&Id) -> bool) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, slot| {
-            let mut id = lock(slot);
+            let Ok(mut id) = slot.try_lock() else { return true };
             id.gone = expire(&id);
             !id.gone
         });
