@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::{Config, HostPort, Listener, LogFormat, units};
 use crate::base::Limits;
+use crate::coordinator::consumer::assignor::Assignor;
 use crate::store::StoreOptions;
 use crate::wal::Durability;
 
@@ -147,6 +148,34 @@ pub const KEYS: &[Key] = &[
         default: "2147483647",
         help: "members of one classic group",
         set: |config, text| count(text, i32::MAX as usize).map(|count| config.groups.max_size = count),
+    },
+    Key {
+        name: "group.consumer.heartbeat.interval.ms",
+        default: "5s",
+        help: "how often members of the consumer protocol say that they are alive",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.consumers.heartbeat_ms = ms),
+    },
+    Key {
+        name: "group.consumer.session.timeout.ms",
+        default: "45s",
+        help: "a member of the consumer protocol that says nothing for so long is gone",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.consumers.session_ms = i64::from(ms)),
+    },
+    Key {
+        name: "group.consumer.max.size",
+        default: "2147483647",
+        help: "members of one group of the consumer protocol",
+        set: |config, text| count(text, i32::MAX as usize).map(|count| config.groups.consumers.max_size = count),
+    },
+    Key {
+        name: "group.consumer.assignors",
+        default: "uniform,range",
+        help: "ways of assigning that members of the consumer protocol may choose; the first one is the default",
+        set: |config, text| {
+            let assignor = |name: &str| Assignor::named(name.trim()).ok_or(format!("there is no assignor '{name}'"));
+            config.groups.consumers.assignors = text.split(',').map(assignor).collect::<Result<_, _>>()?;
+            Ok(())
+        },
     },
     Key {
         name: "esker.groups.max",

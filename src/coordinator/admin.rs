@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::calls::{Described, Listed};
+use super::consumer::calls::DescribedConsumers;
 use super::error::GroupError;
 use super::group::Group;
 use super::items::{TopicPartition, group_key};
@@ -24,7 +25,19 @@ impl Coordinator {
         let shard = self.0.shards.lock(group);
         match shard.get(group).map(|slot| &slot.group) {
             Some(Group::Classic(group)) => Ok(group.described()),
-            None => Err(GroupError::GroupNotFound(group.to_owned())),
+            _ => Err(GroupError::GroupNotFound(group.to_owned())),
+        }
+    }
+
+    /// A group of the consumer protocol with its members.
+    ///
+    /// # Errors
+    /// [`GroupError::GroupNotFound`].
+    pub fn describe_consumers(&self, group: &str) -> Result<DescribedConsumers, GroupError> {
+        let shard = self.0.shards.lock(group);
+        match shard.get(group).map(|slot| &slot.group) {
+            Some(Group::Consumer(group)) => Ok(group.described(&self.0.options.consumers)),
+            _ => Err(GroupError::GroupNotFound(group.to_owned())),
         }
     }
 
@@ -85,7 +98,7 @@ impl Coordinator {
 
 impl Inner {
     fn is_subscribed(&self, group: &Group, topic: Uuid) -> bool {
-        self.topics.topic(topic).is_some_and(|topic| group.is_subscribed(&topic.name))
+        self.topics.topic(topic).is_some_and(|topic| group.is_subscribed(&topic))
     }
 
     fn begin_delete(&self, shard: &mut Locked<'_>, group: &str) -> Begun {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::consumer::Beaten;
 use super::error::GroupError;
 use super::items::GroupItem;
 
@@ -184,6 +185,8 @@ pub enum Effect {
     Joined(Ticket, Result<Joined, JoinRefused>),
     /// Answer a sync that waits.
     Synced(Ticket, Result<Synced, GroupError>),
+    /// Answer a heartbeat of the consumer protocol.
+    Beaten(Ticket, Result<Beaten, GroupError>),
     /// Write the group's item; when that is durable, or has failed, go on with [`Then`].
     Store(GroupItem, Then),
 }
@@ -193,6 +196,8 @@ pub enum Effect {
 pub enum Then {
     /// Nothing.
     Nothing,
+    /// Heartbeats of the consumer protocol are answered.
+    Beats,
     /// The members are told of the generation.
     Begin {
         /// Which one.

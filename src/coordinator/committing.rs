@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::Coordinator;
 use super::calls::{MemberRef, Now};
 use super::error::GroupError;
+use super::group::Group;
 use super::items::{Changes, Committed, TopicPartition};
 use super::journal::JournalError;
 use super::membership::ended;
@@ -145,6 +146,19 @@ impl Coordinator {
         let (tell, told) = oneshot::channel();
         shards.finish_later(durable, Finish::Offsets(plans, tell));
         Ok(told)
+    }
+
+    /// Whether a member may ask for offsets; whoever does not say that it is one, may.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`] of a member of the consumer protocol.
+    pub fn check_fetch(&self, group: &str, member: Option<&str>, epoch: i32) -> Result<(), GroupError> {
+        match self.0.shards.lock(group).get(group).map(|slot| &slot.group) {
+            Some(Group::Consumer(group)) if member.is_some() || epoch >= 0 => {
+                group.check_epoch(member.unwrap_or_default(), epoch)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Offsets of a group, as of what is durable: one answer for each partition that was asked for. `stable`: refuse those

@@ -37,6 +37,24 @@ pub enum GroupError {
     /// `group.max.size` members are there already.
     #[error("the group has group.max.size members already")]
     GroupFull,
+    /// Another epoch than the member's: it has to give up what it has and enter again.
+    #[error("the member is at another epoch")]
+    FencedMemberEpoch,
+    /// A commit or a look at offsets under another epoch than the member's.
+    #[error("the member is at another epoch by now")]
+    StaleMemberEpoch,
+    /// The static member that has the instance id is still there.
+    #[error("a member that has not left uses this group.instance.id")]
+    UnreleasedInstance,
+    /// No such assignor, or one that the operator does not allow.
+    #[error("there is no assignor '{0}'")]
+    UnsupportedAssignor(String),
+    /// A pattern of topics that is no regular expression in RE2's syntax, or too large.
+    #[error("the pattern of topics cannot be used: {0}")]
+    InvalidRegularExpression(String),
+    /// A call that makes no sense.
+    #[error("{0}")]
+    InvalidCall(&'static str),
     /// The broker's limit of groups.
     #[error("there are {0} groups already, which is the limit; delete some, or let their offsets expire")]
     TooManyGroups(usize),

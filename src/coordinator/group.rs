@@ -1,15 +1,21 @@
 //! A group of any protocol, as what runs it sees it.
-use super::calls::{Listed, MemberRef, Now, Then};
+use super::calls::{Effect, JoinRefused, Listed, MemberRef, Now, Then, Ticket};
 use super::classic::{self, Cx};
+use super::consumer::calls::{Around, ENTER};
+use super::consumer::machine::Machine;
+use super::consumer::{self, Beat};
 use super::error::GroupError;
-use super::items::GroupItem;
+use super::items::{ClassicItem, GroupItem};
 use super::offsets::{Offsets, UnusedSince};
+use crate::log::TopicInfo;
 
 /// A group, by the protocol of its members.
 #[derive(Debug)]
 pub enum Group {
     /// JoinGroup and SyncGroup; also a group that only commits.
     Classic(classic::Group),
+    /// Heartbeats alone (KIP-848).
+    Consumer(consumer::Group),
 }
 
 /// A group with its offsets.
@@ -29,6 +35,37 @@ impl Slot {
         Self { group: Group::Classic(classic::Group::new(id, now)), offsets: Offsets::default(), armed: None }
     }
 
+    /// A heartbeat of the consumer protocol. A classic group without members becomes a consumer group when one enters; one
+    /// with members stays what it is until they have left.
+    pub fn beat(&mut self, id: &str, ticket: Ticket, beat: &Beat, around: &Around<'_>, cx: &mut Cx) {
+        let error = match &mut self.group {
+            Group::Consumer(group) => return group.heartbeat(ticket, beat, around, cx.out),
+            Group::Classic(group) if group.state() == classic::State::Dead => {
+                GroupError::NotAvailable("the group is being deleted".to_owned())
+            }
+            Group::Classic(group) if beat.epoch == ENTER && group.is_unused() => {
+                let mut consumers = consumer::Group::new(id, group.generation());
+                consumers.heartbeat(ticket, beat, around, cx.out);
+                if consumers.size() > 0 {
+                    self.group = Group::Consumer(consumers);
+                }
+                return;
+            }
+            Group::Classic(_) => GroupError::GroupNotFound(id.to_owned()),
+        };
+        cx.out.push(Effect::Beaten(ticket, Err(error)));
+    }
+
+    /// A consumer group without members becomes a classic one when somebody joins.
+    pub fn make_classic(&mut self, id: &str, cx: &mut Cx) {
+        if let Group::Consumer(group) = &self.group
+            && group.is_idle()
+        {
+            let item = ClassicItem { generation: group.epoch(), since_ms: cx.now.wall_ms, ..ClassicItem::default() };
+            self.group = Group::Classic(classic::Group::restore(id, item, cx));
+        }
+    }
+
     /// Whether there is nothing in it that anybody could miss.
     pub fn is_blank(&self) -> bool {
         self.group.is_blank() && self.offsets.is_empty()
@@ -37,9 +74,10 @@ impl Slot {
 
 impl Group {
     /// A group as its item says.
-    pub fn restore(id: &str, item: GroupItem, cx: &mut Cx) -> Self {
+    pub fn restore(id: &str, item: GroupItem, consumers: &consumer::Rules, cx: &mut Cx) -> Self {
         match item {
             GroupItem::Classic(item) => Self::Classic(classic::Group::restore(id, item, cx)),
+            GroupItem::Consumer(item) => Self::Consumer(consumer::Group::restore(id, item, consumers, cx.now.ms)),
         }
     }
 
@@ -47,6 +85,7 @@ impl Group {
     pub fn without_members(item: GroupItem, now: Now) -> GroupItem {
         match item {
             GroupItem::Classic(item) => GroupItem::Classic(classic::Group::without_members(item, now)),
+            GroupItem::Consumer(item) => GroupItem::Consumer(Machine::without_members(&item)),
         }
     }
 
@@ -54,6 +93,7 @@ impl Group {
     pub fn tick(&mut self, cx: &mut Cx) {
         match self {
             Self::Classic(group) => group.tick(cx),
+            Self::Consumer(group) => group.tick(cx.now.ms, cx.out),
         }
     }
 
@@ -61,6 +101,7 @@ impl Group {
     pub fn next_deadline(&self) -> Option<i64> {
         match self {
             Self::Classic(group) => group.next_deadline(),
+            Self::Consumer(group) => group.next_deadline(),
         }
     }
 
@@ -68,6 +109,15 @@ impl Group {
     pub fn stored(&mut self, then: Then, stored: Result<(), GroupError>, cx: &mut Cx) {
         match self {
             Self::Classic(group) => group.stored(then, stored, cx),
+            Self::Consumer(group) => match then {
+                Then::Beats => group.stored(stored, cx.out),
+                // The group has become another one since.
+                Then::Joined(ticket, joined) => {
+                    let refused = JoinRefused { member_id: joined.member_id, error: GroupError::UnknownMember };
+                    cx.out.push(Effect::Joined(ticket, Err(refused)));
+                }
+                Then::Nothing | Then::Begin { .. } | Then::Settle { .. } => {}
+            },
         }
     }
 
@@ -75,6 +125,7 @@ impl Group {
     pub fn listed(&self) -> Listed {
         match self {
             Self::Classic(group) => group.listed(),
+            Self::Consumer(group) => group.listed(),
         }
     }
 
@@ -85,6 +136,7 @@ impl Group {
     pub fn check_commit(&mut self, member: &MemberRef, transactional: bool, now: Now) -> Result<(), GroupError> {
         match self {
             Self::Classic(group) => group.check_commit(member, transactional, now),
+            Self::Consumer(group) => group.check_commit(member, transactional),
         }
     }
 
@@ -95,6 +147,7 @@ impl Group {
     pub fn check_delete(&self) -> Result<(), GroupError> {
         match self {
             Self::Classic(group) => group.check_delete(),
+            Self::Consumer(group) => group.check_delete(),
         }
     }
 
@@ -105,6 +158,7 @@ impl Group {
     pub fn check_delete_offsets(&self) -> Result<(), GroupError> {
         match self {
             Self::Classic(group) => group.check_delete_offsets(),
+            Self::Consumer(group) => group.check_delete_offsets(),
         }
     }
 
@@ -112,13 +166,15 @@ impl Group {
     pub fn bury(&mut self) {
         match self {
             Self::Classic(group) => group.bury(),
+            Self::Consumer(group) => group.bury(),
         }
     }
 
     /// Whether a member may be working on a topic.
-    pub fn is_subscribed(&self, topic: &str) -> bool {
+    pub fn is_subscribed(&self, topic: &TopicInfo) -> bool {
         match self {
-            Self::Classic(group) => group.is_subscribed(topic),
+            Self::Classic(group) => group.is_subscribed(&topic.name),
+            Self::Consumer(group) => group.is_subscribed(topic.id),
         }
     }
 
@@ -126,6 +182,7 @@ impl Group {
     pub fn unused_since(&self) -> Option<UnusedSince> {
         match self {
             Self::Classic(group) => group.unused_since(),
+            Self::Consumer(_) => Some(UnusedSince::Commit),
         }
     }
 
@@ -133,6 +190,7 @@ impl Group {
     pub fn is_unused(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_unused(),
+            Self::Consumer(group) => group.is_unused(),
         }
     }
 
@@ -140,12 +198,14 @@ impl Group {
     pub fn size(&self) -> usize {
         match self {
             Self::Classic(group) => group.size(),
+            Self::Consumer(group) => group.size(),
         }
     }
 
     fn is_blank(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_blank(),
+            Self::Consumer(group) => group.is_blank(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `group/<group id>` | an object with `type`: see [`ClassicItem`] for `classic` |
+//! | `group/<group id>` | an object with `type`: see [`ClassicItem`] for `classic`, [`consumer::ConsumerItem`] for `consumer` |
 //! | `offset/<topic id>/<partition>/<group id>` | `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one |
 //! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same, of a transaction that is not decided |
 //! | `txn/<transactional id>` | see [`Entry`](super::transactions::entry::Entry) |
@@ -10,6 +10,8 @@
 //! | [`TXN_LOSS_KEY`] | the same, once transactional ids were forgotten because of it |
 //!
 //! Group ids and transactional ids stand last, so they may hold any character. Fields that are not known are ignored.
+pub mod consumer;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -103,6 +105,8 @@ impl<'de> Deserialize<'de> for Committed {
 pub enum GroupItem {
     /// JoinGroup and SyncGroup.
     Classic(ClassicItem),
+    /// KIP-848.
+    Consumer(consumer::ConsumerItem),
 }
 
 /// A classic group: what lets its members go on after a restart.

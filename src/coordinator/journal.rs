@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::consumer::catalog::{Catalog, TopicShape};
 use super::items::Changes;
 use crate::base::Uuid;
 use crate::log::{AppendError, Log, TopicInfo};
@@ -38,7 +39,7 @@ impl Journal for Log {
 }
 
 /// The topics that there are.
-pub trait Topics: Send + Sync + 'static {
+pub trait Topics: Catalog + Send + Sync + 'static {
     /// A topic by id; `None` once it is deleted.
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>>;
 }
@@ -47,4 +48,22 @@ impl Topics for Log {
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
         self.topic_by_id(id)
     }
+}
+
+impl Catalog for Log {
+    fn version(&self) -> u64 {
+        self.topics_version()
+    }
+
+    fn shape(&self, name: &str) -> Option<TopicShape> {
+        Log::topic(self, name).map(|topic| shape(&topic))
+    }
+
+    fn shapes(&self) -> Vec<TopicShape> {
+        self.topics().iter().map(|topic| shape(topic)).collect()
+    }
+}
+
+fn shape(topic: &TopicInfo) -> TopicShape {
+    TopicShape { name: topic.name.clone(), id: topic.id, partitions: topic.partitions }
 }

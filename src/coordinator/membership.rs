@@ -2,11 +2,13 @@
 use std::fmt::Write;
 
 use super::Coordinator;
-use super::calls::{JoinGroup, JoinRefused, Leaving, MemberRef, SyncGroup};
+use super::calls::{Effect, JoinGroup, JoinRefused, Leaving, MemberRef, SyncGroup};
+use super::consumer::Beat;
+use super::consumer::calls::{Around, ENTER};
 use super::error::GroupError;
 use super::group::{Group, Slot};
-use super::shards::{JoinAnswer, SyncAnswer};
-use crate::base::Random;
+use super::shards::{BeatAnswer, JoinAnswer, SyncAnswer};
+use crate::base::{Random, Uuid};
 
 impl Coordinator {
     /// A client joins, or joins again; answered when the next generation begins. The call is made when this returns, and is
@@ -24,8 +26,19 @@ impl Coordinator {
                 return Err(GroupError::UnknownMember);
             }
             let (ticket, answered) = shard.join_ticket();
-            shard.ask(group, |slot, cx| match &mut slot.group {
-                Group::Classic(group) => group.join(ticket, join, cx),
+            shard.ask(group, |slot, cx| {
+                if join.member_id.is_empty() {
+                    slot.make_classic(group, cx);
+                }
+                match &mut slot.group {
+                    Group::Classic(group) => group.join(ticket, join, cx),
+                    // Its members use the consumer protocol.
+                    Group::Consumer(_) => {
+                        let refused =
+                            JoinRefused { member_id: join.member_id, error: GroupError::InconsistentProtocol };
+                        cx.out.push(Effect::Joined(ticket, Err(refused)));
+                    }
+                }
             });
             Ok(answered)
         });
@@ -58,6 +71,7 @@ impl Coordinator {
             let (ticket, answered) = shard.sync_ticket();
             shard.ask(group, |slot, cx| match &mut slot.group {
                 Group::Classic(group) => group.sync(ticket, sync, cx),
+                Group::Consumer(_) => cx.out.push(Effect::Synced(ticket, Err(GroupError::UnknownMember))),
             });
             Ok(answered)
         });
@@ -72,8 +86,33 @@ impl Coordinator {
         check_id(group)?;
         let beat = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
             Group::Classic(group) => group.heartbeat(member, cx.now),
+            Group::Consumer(_) => Err(GroupError::UnknownMember),
         };
         self.0.shards.lock(group).ask(group, beat).unwrap_or(Err(GroupError::UnknownMember))
+    }
+
+    /// A member of the consumer protocol says that it is alive, and what has changed; it enters, or leaves. Answered when what
+    /// the answer tells is durable. Made when this returns.
+    pub fn consumer_heartbeat(&self, group: &str, mut beat: Beat) -> impl Future<Output = BeatAnswer> + Send + use<> {
+        let waiting = check_id(group).and_then(|()| {
+            beat.new_member_id = Uuid::random(&self.0.random).to_string();
+            let mut shard = self.0.shards.lock(group);
+            if beat.epoch == ENTER {
+                shard.add(group, self.0.options.max_groups)?;
+            }
+            // Kafka says here that there is no such group, which clients take for the end; this lets them enter again.
+            if shard.get(group).is_none() {
+                return Err(GroupError::UnknownMember);
+            }
+            let (ticket, answered) = shard.beat_ticket();
+            shard.ask(group, |slot, cx| {
+                let (rules, topics) = (&self.0.options.consumers, &*self.0.topics);
+                let around = Around { rules, topics, now_ms: cx.now.ms };
+                slot.beat(group, ticket, &beat, &around, cx);
+            });
+            Ok(answered)
+        });
+        async move { waiting?.await.unwrap_or_else(|_| Err(ended())) }
     }
 
     /// Members leave, or are removed by an administrator. One answer each.
@@ -82,10 +121,11 @@ impl Coordinator {
     /// [`GroupError`] where none of them was looked at.
     pub fn leave(&self, group: &str, leaving: &[Leaving]) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         check_id(group)?;
+        let nobody = || Ok(vec![Err(GroupError::UnknownMember); leaving.len()]);
         let leave = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
             Group::Classic(group) => group.leave(leaving, cx),
+            Group::Consumer(_) => nobody(),
         };
-        let nobody = || Ok(vec![Err(GroupError::UnknownMember); leaving.len()]);
         self.0.shards.lock(group).ask(group, leave).unwrap_or_else(nobody)
     }
 }

@@ -12,6 +12,7 @@
 //! | [`items`] | keys and values of state: a format |
 //! | [`journal`] | what the coordinator needs of the log |
 //! | [`classic`] | groups that join and sync (pure) |
+//! | [`consumer`] | groups of the consumer protocol, KIP-848 (pure) |
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
 //! | `shards` | what runs the groups |
@@ -21,6 +22,7 @@ mod admin;
 pub mod calls;
 pub mod classic;
 mod committing;
+pub mod consumer;
 pub mod error;
 mod group;
 pub mod items;
@@ -214,7 +216,8 @@ fn recover(shards: &Shards, items: Items, lost_wal: bool, options: &GroupOptions
                     changes.push((group_key(&id), Some(value_of(&item))));
                 }
                 let mut out = Vec::new();
-                let group = Group::restore(&id, item, &mut Cx { rules: &rules, now, out: &mut out });
+                let group =
+                    Group::restore(&id, item, &options.consumers, &mut Cx { rules: &rules, now, out: &mut out });
                 debug_assert!(out.is_empty(), "nobody waits yet, and nothing changes");
                 slot(shards, &id, |slot| slot.group = group);
             }

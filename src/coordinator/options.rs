@@ -1,5 +1,7 @@
 //! What the operator may choose about groups, with Kafka's names and defaults.
 use super::classic::Rules;
+use super::consumer;
+use super::consumer::assignor::Assignor;
 
 /// Settings of the coordinator of groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct GroupOptions {
     pub max_groups: usize,
     /// Bytes of what the members of one group say of themselves, with their assignments.
     pub max_group_bytes: usize,
+    /// `group.consumer.*`: groups of the consumer protocol.
+    pub consumers: consumer::Rules,
 }
 
 impl Default for GroupOptions {
@@ -36,6 +40,13 @@ impl Default for GroupOptions {
             retention_check_ms: 10 * 60 * 1000,
             max_groups: 50_000,
             max_group_bytes: 4 << 20,
+            consumers: consumer::Rules {
+                heartbeat_ms: 5_000,
+                session_ms: 45_000,
+                max_size: i32::MAX as usize,
+                assignors: Assignor::ALL.to_vec(),
+                max_bytes: 4 << 20,
+            },
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::{Effect, JoinRefused, Joined, Now, Synced, Then, Ticket};
 use super::classic::{Cx, Rules};
+use super::consumer::Beaten;
 use super::error::GroupError;
 use super::group::Slot;
 use super::items::{Changes, group_key, value_of};
@@ -28,6 +29,8 @@ const NEVER: i64 = i64::MAX;
 pub type JoinAnswer = Result<Joined, JoinRefused>;
 /// Answer to a sync.
 pub type SyncAnswer = Result<Synced, GroupError>;
+/// Answer to a heartbeat of the consumer protocol.
+pub type BeatAnswer = Result<Beaten, GroupError>;
 /// Answer to a change of offsets.
 pub type Durable = oneshot::Sender<Result<(), GroupError>>;
 
@@ -51,6 +54,7 @@ pub struct Shard {
     deadlines: BTreeSet<(i64, Arc<str>)>,
     joins: HashMap<Ticket, oneshot::Sender<JoinAnswer>>,
     syncs: HashMap<Ticket, oneshot::Sender<SyncAnswer>>,
+    beats: HashMap<Ticket, oneshot::Sender<BeatAnswer>>,
 }
 
 /// Changes that are in the journal and not yet durable.
@@ -257,6 +261,14 @@ impl Locked<'_> {
         (ticket, answered)
     }
 
+    /// A ticket for a heartbeat of the consumer protocol, and where its answer comes.
+    pub fn beat_ticket(&mut self) -> (Ticket, oneshot::Receiver<BeatAnswer>) {
+        let (answer, answered) = oneshot::channel();
+        let ticket = self.shards.tickets.fetch_add(1, Ordering::Relaxed);
+        self.shard.beats.insert(ticket, answer);
+        (ticket, answered)
+    }
+
     fn perform(&mut self, id: &Arc<str>, now: Now, effects: Vec<Effect>) {
         let mut effects = std::collections::VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
@@ -271,6 +283,9 @@ impl Locked<'_> {
                     if let Some(to) = self.shard.syncs.remove(&ticket) {
                         let _ = to.send(answer);
                     }
+                }
+                Effect::Beaten(ticket, answer) => {
+                    let _ = self.shard.beats.remove(&ticket).map(|to| to.send(answer));
                 }
                 Effect::Store(item, then) => match self.shards.put(vec![(group_key(id), Some(value_of(&item)))]) {
                     Ok(durable) => self.shards.finish_later(durable, Finish::Group(id.clone(), then)),

@@ -156,6 +156,12 @@ impl From<&GroupError> for ErrorCode {
             GroupError::UnstableOffset => Self::UnstableOffsetCommit,
             GroupError::UnknownTopicOrPartition => Self::UnknownTopicOrPartition,
             GroupError::UnknownTopicId => Self::UnknownTopicId,
+            GroupError::FencedMemberEpoch => Self::FencedMemberEpoch,
+            GroupError::StaleMemberEpoch => Self::StaleMemberEpoch,
+            GroupError::UnreleasedInstance => Self::UnreleasedInstanceId,
+            GroupError::UnsupportedAssignor(_) => Self::UnsupportedAssignor,
+            GroupError::InvalidRegularExpression(_) => Self::InvalidRegularExpression,
+            GroupError::InvalidCall(_) => Self::InvalidRequest,
             GroupError::NotAvailable(_) => Self::CoordinatorNotAvailable,
             GroupError::NotCoordinator(_) => Self::NotCoordinator,
         }

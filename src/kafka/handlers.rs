@@ -10,6 +10,7 @@
 //! memory that answers behind it hold.)
 mod api_versions;
 mod configs;
+mod consumer_groups;
 mod delete_records;
 mod describe_cluster;
 mod describe_log_dirs;
@@ -143,6 +144,8 @@ handlers! {
     alone DescribeProducers => transactions_admin::producers;
     alone DescribeTransactions => transactions_admin::describe;
     alone ListTransactions => transactions_admin::list;
+    start ConsumerGroupHeartbeat => consumer_groups::heartbeat;
+    alone ConsumerGroupDescribe => consumer_groups::describe;
     alone ListConfigResources => configs::list;
     alone DescribeTopicPartitions => describe_topic_partitions::answer;
 }

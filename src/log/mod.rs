@@ -252,6 +252,11 @@ impl Log {
         self.0.registry.list()
     }
 
+    /// A number that rises whenever topics or partitions are added or removed, before anybody is told of it.
+    pub fn topics_version(&self) -> u64 {
+        self.0.registry.version()
+    }
+
     /// A topic by name.
     pub fn topic(&self, name: &str) -> Option<Arc<TopicInfo>> {
         self.0.registry.get(name)

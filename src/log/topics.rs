@@ -39,6 +39,7 @@ struct Index {
     by_name: BTreeMap<String, Live>,
     by_id: HashMap<Uuid, String>,
     partitions: usize,
+    version: u64,
 }
 
 impl Registry {
@@ -69,6 +70,10 @@ impl Registry {
 
     pub fn list(&self) -> Vec<Arc<TopicInfo>> {
         self.read().by_name.values().map(|t| t.info.clone()).collect()
+    }
+
+    pub fn version(&self) -> u64 {
+        self.read().version
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<TopicInfo>> {
@@ -182,6 +187,7 @@ impl Registry {
         self.archive.delete(name).await.map_err(|e| self.failed(e))?;
         let gone = {
             let mut live = self.write();
+            live.version += 1;
             let gone = live.by_name.remove(name);
             if let Some(topic) = &gone {
                 live.by_id.remove(&topic.info.id);
@@ -235,6 +241,7 @@ impl Registry {
             settings: topic.settings.clone(),
         });
         let mut live = self.write();
+        live.version += 1;
         live.partitions += partitions.len();
         live.by_id.insert(topic.id, topic.name.clone());
         if let Some(old) = live.by_name.insert(topic.name.clone(), Live { info: info.clone(), partitions }) {

@@ -275,7 +275,7 @@ impl Group {
     /// An item is durable, or is not.
     pub fn stored(&mut self, then: Then, stored: Result<(), GroupError>, cx: &mut Cx) {
         match then {
-            Then::Nothing => {}
+            Then::Nothing | Then::Beats => {}
             Then::Joined(ticket, joined) => {
                 // It may have been replaced meanwhile, and told so.
                 let member = self.members.get_mut(&joined.member_id).filter(|member| member.joining == Some(ticket));

@@ -68,6 +68,7 @@ impl Bench {
                 Effect::Synced(ticket, answer) => {
                     assert!(self.syncs.insert(ticket, answer).is_none(), "sync {ticket} is answered twice");
                 }
+                Effect::Beaten(..) => unreachable!("nobody speaks the consumer protocol"),
                 Effect::Store(_, then @ Then::Begin { .. }) if self.begins_at_once => self.stored(then, Ok(())),
                 Effect::Store(item, then) => {
                     self.last = Some(item.clone());
@@ -166,7 +167,7 @@ impl Bench {
 
     /// The same group after a crash: only what was stored last is known.
     fn restart(&mut self, item: GroupItem) {
-        let GroupItem::Classic(item) = item;
+        let item = classic(item);
         self.group = self.run(|_, cx| Group::restore("g", item, cx));
         self.joins.clear();
         self.syncs.clear();
@@ -202,6 +203,13 @@ fn again(id: &str) -> JoinGroup {
 
 fn fixed(instance: &str, id: &str) -> JoinGroup {
     JoinGroup { instance_id: Some(instance.to_owned()), knows_skip_assignment: true, ..new(id) }
+}
+
+fn classic(item: GroupItem) -> ClassicItem {
+    match item {
+        GroupItem::Classic(item) => item,
+        GroupItem::Consumer(item) => panic!("{item:?}"),
+    }
 }
 
 impl Group {

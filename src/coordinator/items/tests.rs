@@ -78,3 +78,48 @@ fn items_of_others_are_passed_over_and_damaged_ones_named() {
         assert!(bad.to_string().contains(key) && !bad.why.is_empty(), "{bad}");
     }
 }
+
+#[test]
+fn the_format_of_consumer_groups_stays_what_it_is() {
+    use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember, MemberState};
+    let places =
+        |numbers: &[i32]| numbers.iter().map(|&partition| TopicPartition { topic: TOPIC, partition }).collect();
+    let member = ConsumerMember {
+        instance: Some("i".into()),
+        rack: Some("r".into()),
+        client_id: "c".into(),
+        client_host: "/127.0.0.1".into(),
+        rebalance_ms: 60_000,
+        names: ["t".to_owned()].into(),
+        pattern: Some("t.*".into()),
+        assignor: Some("range".into()),
+        epoch: 4,
+        previous_epoch: 3,
+        state: MemberState::Unrevoked,
+        assigned: places(&[0, 1, 2, 7]),
+        revoking: places(&[3]),
+        target: places(&[0]),
+    };
+    let group = GroupItem::Consumer(ConsumerItem {
+        epoch: 5,
+        target_epoch: 5,
+        topics: [(TOPIC, 8)].into(),
+        patterns: [("t.*".to_owned(), [TOPIC].into())].into(),
+        members: [("m".to_owned(), member)].into(),
+    });
+    let id = TOPIC.to_string();
+    let value = json!({
+        "type": "consumer", "epoch": 5, "target_epoch": 5, "topics": { &id: 8 }, "patterns": { "t.*": [&id] },
+        "members": { "m": {
+            "instance": "i", "rack": "r", "client_id": "c", "client_host": "/127.0.0.1", "rebalance_ms": 60_000,
+            "names": ["t"], "pattern": "t.*", "assignor": "range", "epoch": 4, "previous_epoch": 3, "state": "unrevoked",
+            "assigned": { &id: "0-2,7" }, "revoking": { &id: "3" }, "target": { &id: "0" },
+        } },
+    });
+    assert_eq!(value_of(&group), value);
+    assert_eq!(Item::read("group/a/b", &value), Ok(Some(Item::Group("a/b".into(), group))));
+    let least = json!({ "type": "consumer", "epoch": 1, "target_epoch": 0 });
+    let group = GroupItem::Consumer(ConsumerItem { epoch: 1, ..ConsumerItem::default() });
+    assert_eq!(value_of(&group), least);
+    assert_eq!(Item::read("group/g", &least), Ok(Some(Item::Group("g".into(), group))));
+}

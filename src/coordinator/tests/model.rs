@@ -100,6 +100,7 @@ impl World {
     fn perform(&mut self, out: Vec<Effect>) {
         for effect in out {
             match effect {
+                Effect::Beaten(..) => unreachable!("nobody speaks the consumer protocol"),
                 Effect::Store(item, then) if self.is_full => {
                     drop(item);
                     let full = GroupError::NotAvailable("full".to_owned());
@@ -296,6 +297,7 @@ impl World {
                 }
                 Item::Offset(_, place, committed) => self.offsets.restore(place, committed),
                 Item::Pending(..) => unreachable!("there are no transactions here"),
+                Item::Group(_, GroupItem::Consumer(_)) => unreachable!("nobody speaks the consumer protocol"),
             }
         }
     }

@@ -1,4 +1,6 @@
 //! What runs the groups, over a journal that syncs when the test says so.
+mod consumers;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -7,6 +9,7 @@ use tokio::sync::oneshot;
 use super::super::items::TopicPartition;
 use super::super::*;
 use crate::coordinator::calls::{JoinGroup, MemberRef};
+use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
 use crate::log::TopicInfo;
 
 const TOPIC: Uuid = Uuid([1; 16]);
@@ -60,6 +63,21 @@ impl Topics for Fake {
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
         let name = self.state().topics.get(&id)?.clone();
         Some(Arc::new(TopicInfo { name, id, partitions: 1, settings: BTreeMap::new() }))
+    }
+}
+
+impl Catalog for Fake {
+    fn version(&self) -> u64 {
+        self.state().topics.len() as u64
+    }
+
+    fn shape(&self, name: &str) -> Option<TopicShape> {
+        self.shapes().into_iter().find(|shape| shape.name == name)
+    }
+
+    fn shapes(&self) -> Vec<TopicShape> {
+        let shape = |(id, name): (&Uuid, &String)| TopicShape { name: name.clone(), id: *id, partitions: 2 };
+        self.state().topics.iter().map(shape).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::base::tasks::Tasks;
 use crate::base::{Random, Uuid};
 use crate::coordinator::calls::MemberRef;
+use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
 use crate::coordinator::items::{Items, TXN_LOSS_KEY, TopicPartition};
 use crate::coordinator::journal::{Journal, Topics};
 use crate::coordinator::{self, Commit, GroupOptions};
@@ -59,6 +60,20 @@ impl Journal for Fake {
         let (durable, resolved) = oneshot::channel();
         state.waiting.push((changes, durable));
         Ok(resolved)
+    }
+}
+
+impl Catalog for Fake {
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn shape(&self, _: &str) -> Option<TopicShape> {
+        None
+    }
+
+    fn shapes(&self) -> Vec<TopicShape> {
+        Vec::new()
     }
 }
 

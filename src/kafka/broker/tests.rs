@@ -1,5 +1,6 @@
 //! The whole of this side over a real log in a temporary folder, spoken to in bytes.
 mod admin;
+mod consumer_groups;
 mod fetching;
 mod groups;
 mod placement;

@@ -1,7 +1,8 @@
 //! Features of the cluster: which there are, and that their levels stay.
 //!
 //! `transaction.version` 2 makes Java clients speak TV2 (KIP-890): a new epoch for each transaction, and partitions that are
-//! added by being written to. It is on from the beginning, for no broker of an older version could share the bucket.
+//! added by being written to. `group.version` 1 lets them speak the consumer protocol (KIP-848). Both are on from the
+//! beginning, for no broker of an older version could share the bucket.
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
@@ -19,7 +20,10 @@ struct Feature {
     on: i16,
 }
 
-const FEATURES: &[Feature] = &[Feature { name: "transaction.version", least: 0, most: 2, on: 2 }];
+const FEATURES: &[Feature] = &[
+    Feature { name: "transaction.version", least: 0, most: 2, on: 2 },
+    Feature { name: "group.version", least: 0, most: 1, on: 1 },
+];
 
 /// The version of ApiVersions from which clients can read a least level of 0.
 const LEVEL_0_FROM: i16 = 4;

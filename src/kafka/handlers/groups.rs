@@ -34,11 +34,15 @@ const SYNC_NAMES_PROTOCOL_FROM: i16 = 5;
 const LEAVE_SEVERAL_FROM: i16 = 3;
 const GROUP_NOT_FOUND_FROM: i16 = 6;
 /// What everybody may do with a group, as bits of Kafka's `AclOperation`: read, delete, describe, describe and alter settings.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 impl Endpoint {
     /// Waits for an answer of the coordinator, but not longer than the broker serves.
-    async fn until_stop<T>(&self, answer: impl Future<Output = T>, stopped: impl FnOnce(GroupError) -> T) -> T {
+    pub(super) async fn until_stop<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        stopped: impl FnOnce(GroupError) -> T,
+    ) -> T {
         tokio::select! {
             answer = answer => answer,
             () = self.shared.stop.stopped() => stopped(GroupError::NotCoordinator("the broker stops".to_owned())),

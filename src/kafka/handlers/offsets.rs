@@ -92,6 +92,10 @@ pub async fn commit(endpoint: Arc<Endpoint>, call: Call, request: OffsetCommitRe
             GroupError::GroupNotFound(_) if version < GROUP_NOT_FOUND_FROM => {
                 vec![Err(GroupError::IllegalGeneration); count]
             }
+            // Nor members of the consumer protocol, which such a client cannot be.
+            GroupError::StaleMemberEpoch if version < GROUP_NOT_FOUND_FROM => {
+                vec![Err(GroupError::IllegalGeneration); count]
+            }
             error => vec![Err(error); count],
         });
         let mut committed = committed.into_iter();
@@ -145,7 +149,11 @@ fn fetch_group(
     group: OffsetFetchRequestGroup,
     stable: bool,
 ) -> OffsetFetchResponseGroup {
-    let OffsetFetchRequestGroup { group_id, topics, .. } = group;
+    let OffsetFetchRequestGroup { group_id, topics, member_id, member_epoch, .. } = group;
+    if let Err(error) = endpoint.shared.coordinator.check_fetch(&group_id, member_id.as_deref(), member_epoch) {
+        let error_code = endpoint.fail(call, error);
+        return OffsetFetchResponseGroup { group_id, error_code, ..OffsetFetchResponseGroup::default() };
+    }
     let topics = match topics {
         None => fetch_all(endpoint, call, &group_id, stable),
         Some(topics) => topics.into_iter().map(|topic| fetch_topic(endpoint, call, &group_id, topic, stable)).collect(),

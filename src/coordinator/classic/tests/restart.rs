@@ -77,7 +77,7 @@ fn members_go_on_after_a_restart() {
     assert_eq!(bench.group.state(), State::Preparing { initial: false });
     assert!(!bench.group.members.contains_key("b"));
     // A disk that was lost takes the members with it, and their generation does not come again.
-    let GroupItem::Classic(item) = item;
+    let item = classic(item);
     bench.restart(GroupItem::Classic(Group::without_members(item, bench.now)));
     assert_eq!((bench.group.state(), bench.group.generation()), (State::Empty, 2));
     assert_eq!(bench.heartbeat("a", 1), Err(GroupError::UnknownMember));

@@ -1,0 +1,237 @@
+//! A group whose answers wait until what they tell is durable.
+//!
+//! One write of the group's item is under way at a time. What changes meanwhile goes into the next one, so a group of many
+//! members is not written once for each of them. An answer waits for the first write that holds what it tells.
+use super::calls::{Around, Beat, Beaten, DescribedConsumer, DescribedConsumers, Rules};
+use super::machine::Machine;
+use super::reconcile;
+use crate::base::Uuid;
+use crate::coordinator::calls::{Effect, Listed, MemberRef, Then, Ticket};
+use crate::coordinator::error::GroupError;
+use crate::coordinator::items::GroupItem;
+use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember};
+
+/// A group of the consumer protocol.
+#[derive(Debug)]
+pub struct Group {
+    id: String,
+    machine: Machine,
+    /// It is being deleted.
+    is_dead: bool,
+    /// The item is not what was last handed to the journal.
+    is_dirty: bool,
+    /// The write that is under way, if one is: the answers that it lets go.
+    writing: Option<Vec<(Ticket, Beaten)>>,
+    /// Answers for the write after that.
+    waiting: Vec<(Ticket, Beaten)>,
+}
+
+impl Group {
+    /// A group without members, whose epochs go on from the one that is given.
+    pub fn new(id: &str, epoch: i32) -> Self {
+        Self::of(id, Machine::new(id, epoch))
+    }
+
+    /// A group as its item says.
+    pub fn restore(id: &str, item: ConsumerItem, rules: &Rules, now_ms: i64) -> Self {
+        Self::of(id, Machine::restore(id, item, rules, now_ms))
+    }
+
+    fn of(id: &str, machine: Machine) -> Self {
+        let id = id.to_owned();
+        Self { id, machine, is_dead: false, is_dirty: false, writing: None, waiting: Vec::new() }
+    }
+
+    /// A member says that it is alive, and what has changed; it enters, or leaves.
+    pub fn heartbeat(&mut self, ticket: Ticket, beat: &Beat, around: &Around<'_>, out: &mut Vec<Effect>) {
+        if self.is_dead {
+            return out.push(Effect::Beaten(ticket, Err(being_deleted())));
+        }
+        match self.machine.heartbeat(beat, around) {
+            Ok(beaten) => self.waiting.push((ticket, beaten)),
+            Err(error) => out.push(Effect::Beaten(ticket, Err(error))),
+        }
+        self.write(out);
+    }
+
+    /// Removes the members whose time is over.
+    pub fn tick(&mut self, now_ms: i64, out: &mut Vec<Effect>) {
+        self.machine.tick(now_ms);
+        self.write(out);
+    }
+
+    /// When [`Group::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.machine.next_deadline()
+    }
+
+    /// The write that was under way is durable, or failed. After a failure clients come again, and the next write holds
+    /// what this one did.
+    pub fn stored(&mut self, stored: Result<(), GroupError>, out: &mut Vec<Effect>) {
+        let covered = self.writing.take().unwrap_or_default();
+        match stored {
+            Ok(()) => {
+                answer(covered, out);
+                self.write(out);
+            }
+            Err(error) => {
+                self.is_dirty = true;
+                let refused = covered.into_iter().chain(std::mem::take(&mut self.waiting));
+                out.extend(refused.map(|(ticket, _)| Effect::Beaten(ticket, Err(error.clone()))));
+            }
+        }
+    }
+
+    fn write(&mut self, out: &mut Vec<Effect>) {
+        self.is_dirty |= self.machine.take_changed();
+        match &mut self.writing {
+            Some(covered) if !self.is_dirty => covered.append(&mut self.waiting),
+            Some(_) => {}
+            None if self.is_dirty => {
+                self.is_dirty = false;
+                self.writing = Some(std::mem::take(&mut self.waiting));
+                out.push(Effect::Store(GroupItem::Consumer(self.machine.item().clone()), Then::Beats));
+            }
+            None => answer(std::mem::take(&mut self.waiting), out),
+        }
+    }
+
+    /// How many members it has.
+    pub fn size(&self) -> usize {
+        self.machine.item().members.len()
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> i32 {
+        self.machine.item().epoch
+    }
+
+    /// Whether it may become a group of another protocol: nobody is in it, and nothing of it is on its way to the journal.
+    pub fn is_idle(&self) -> bool {
+        self.size() == 0 && !self.is_dead && self.writing.is_none()
+    }
+
+    /// Whether nothing was ever said of it that lasts.
+    pub fn is_blank(&self) -> bool {
+        self.epoch() == 0 && self.is_idle() && !self.is_dirty
+    }
+
+    /// Whether it has no members.
+    pub fn is_unused(&self) -> bool {
+        self.size() == 0
+    }
+
+    /// Whether a member may be working on a topic.
+    pub fn is_subscribed(&self, topic: Uuid) -> bool {
+        self.machine.item().topics.contains_key(&topic) && self.size() > 0
+    }
+
+    /// Name of the state.
+    pub fn state(&self) -> &'static str {
+        let item = self.machine.item();
+        match () {
+            () if self.is_dead => "Dead",
+            () if item.members.is_empty() => "Empty",
+            () if item.epoch > item.target_epoch => "Assigning",
+            () if item.members.values().all(|member| reconcile::is_settled(member, item.target_epoch)) => "Stable",
+            () => "Reconciling",
+        }
+    }
+
+    /// For a list of groups.
+    pub fn listed(&self) -> Listed {
+        let protocol_type = crate::coordinator::classic::CONSUMER.to_owned();
+        Listed { group: self.id.clone(), protocol_type, state: self.state(), kind: "consumer" }
+    }
+
+    /// For administrators.
+    pub fn described(&self, rules: &Rules) -> DescribedConsumers {
+        let item = self.machine.item();
+        DescribedConsumers {
+            state: self.state(),
+            epoch: item.epoch,
+            target_epoch: item.target_epoch,
+            assignor: self.machine.assignor(rules).name(),
+            members: item.members.iter().map(|(id, member)| described(id, member)).collect(),
+        }
+    }
+
+    /// Whether a client may commit offsets: a member under its present epoch, and anybody while there are no members.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`], or in a transaction, whose clients do not know that,
+    /// [`GroupError::IllegalGeneration`].
+    pub fn check_commit(&self, member: &MemberRef, transactional: bool) -> Result<(), GroupError> {
+        if self.is_dead {
+            return Err(being_deleted());
+        }
+        if member.generation < 0 && self.size() == 0 {
+            return Ok(());
+        }
+        self.check_epoch(&member.id, member.generation).map_err(|error| match error {
+            GroupError::StaleMemberEpoch if transactional => GroupError::IllegalGeneration,
+            error => error,
+        })
+    }
+
+    /// Whether somebody is a member under that epoch.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`].
+    pub fn check_epoch(&self, member: &str, epoch: i32) -> Result<(), GroupError> {
+        match self.machine.member(member) {
+            None => Err(GroupError::UnknownMember),
+            Some(member) if member.epoch != epoch => Err(GroupError::StaleMemberEpoch),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether it may be deleted.
+    ///
+    /// # Errors
+    /// [`GroupError::NonEmptyGroup`], [`GroupError::GroupNotFound`] when it is being deleted already.
+    pub fn check_delete(&self) -> Result<(), GroupError> {
+        match self.size() {
+            _ if self.is_dead => Err(GroupError::GroupNotFound(self.id.clone())),
+            0 => Ok(()),
+            _ => Err(GroupError::NonEmptyGroup),
+        }
+    }
+
+    /// Whether offsets may be deleted, at least of some topics.
+    ///
+    /// # Errors
+    /// [`GroupError::GroupNotFound`] when it is being deleted.
+    pub fn check_delete_offsets(&self) -> Result<(), GroupError> {
+        if self.is_dead { Err(GroupError::GroupNotFound(self.id.clone())) } else { Ok(()) }
+    }
+
+    /// It is being deleted; calls that come meanwhile are told to try again.
+    pub fn bury(&mut self) {
+        self.is_dead = true;
+    }
+}
+
+fn answer(waiting: Vec<(Ticket, Beaten)>, out: &mut Vec<Effect>) {
+    out.extend(waiting.into_iter().map(|(ticket, beaten)| Effect::Beaten(ticket, Ok(beaten))));
+}
+
+fn being_deleted() -> GroupError {
+    GroupError::NotAvailable("the group is being deleted".to_owned())
+}
+
+fn described(id: &str, member: &ConsumerMember) -> DescribedConsumer {
+    DescribedConsumer {
+        id: id.to_owned(),
+        instance_id: member.instance.clone(),
+        rack_id: member.rack.clone(),
+        epoch: member.epoch,
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        names: member.names.iter().cloned().collect(),
+        pattern: member.pattern.clone(),
+        state: member.state,
+        assigned: member.assigned.clone(),
+        target: member.target.clone(),
+    }
+}
