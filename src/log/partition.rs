@@ -463,7 +463,7 @@ impl State {
         let undecided = self.transactions.first_open().unwrap_or(i64::MAX);
         Ends {
             log_start: self.log_start,
-            last_stable: undecided.clamp(self.log_start, self.high_watermark),
+            last_stable: undecided.min(self.high_watermark).max(self.log_start),
             high_watermark: self.high_watermark,
             log_end: self.log_end,
         }
