@@ -1,5 +1,6 @@
 //! `esker produce`: lines of stdin to a topic, as an idempotent producer: no line is written twice, however often its
-//! batch has to be sent.
+//! batch has to be sent. With `--transactional-id` all lines are one transaction: whoever reads committed sees all of them or
+//! none.
 mod batcher;
 mod lines;
 
@@ -26,6 +27,8 @@ use batcher::{Batcher, Ready};
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The wait before a batch is sent again.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
+/// After which time the broker aborts a transaction whose producer died: as long as brokers allow by default.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Sets of batches that wait to be sent.
 const SETS_WAITING: usize = 2;
 
@@ -43,6 +46,10 @@ pub struct Args {
     /// How batches are compressed
     #[arg(long, value_enum, default_value_t = CodecArg::None)]
     codec: CodecArg,
+    /// Write all lines in one transaction under this name: all of them count, or none. A second producer of the same name
+    /// ends the first one's. It has to end within 15 minutes
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    transactional_id: Option<String>,
     #[command(flatten)]
     broker: BrokerArg,
 }
@@ -75,12 +82,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::Usage("--key-separator is for lines of text; a JSON object names its key".to_owned()));
     }
     let clock = Clock::real();
-    let mut link = Link::open(args.broker.address()?, &args.topic, clock.clone()).await?;
-    let producer = link.client.new_producer_id().await.map_err(Failure::of)?;
+    let mut link = Link::open(&args, clock.clone()).await?;
+    let producer = link.producer().await?;
     let mut reading = Reading {
         partitioner: Partitioner::new(link.topic.partitions, Random::os()),
         partitions: link.topic.partitions,
-        batcher: Batcher::new(args.codec.into(), producer),
+        batcher: Batcher::new(args.codec.into(), producer, args.transactional_id.is_some()),
         clock,
         lines: 0,
         args,
@@ -90,13 +97,18 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let sending = tokio::spawn(async move {
         let mut progress = Progress::counter("records");
         while let Some(set) = receive.recv().await {
-            progress.add(link.send(set).await?);
+            match link.send(set).await {
+                Ok(sent) => progress.add(sent),
+                Err(why) => return (link, Err(why)),
+            }
         }
-        Ok::<u64, Failure>(progress.finish())
+        (link, Ok(progress.finish()))
     });
     let read = reading.run(&send).await;
     drop(send);
-    let sent = sending.await.map_err(Failure::of)??;
+    let (mut link, sent) = sending.await.map_err(Failure::of)?;
+    link.end(producer, read.is_ok() && sent.is_ok()).await?;
+    let sent = sent?;
     eprintln!("{sent} {} written to {topic}", if sent == 1 { "record" } else { "records" });
     read
 }
@@ -169,13 +181,18 @@ impl Reading {
 /// The connection, made anew when it breaks.
 struct Link {
     address: HostPort,
+    transactional_id: Option<String>,
+    /// Whether anything was sent.
+    began: bool,
     client: Client,
     topic: Topic,
     clock: Clock,
 }
 
 impl Link {
-    async fn open(address: HostPort, topic: &str, clock: Clock) -> Result<Self, Failure> {
+    async fn open(args: &Args, clock: Clock) -> Result<Self, Failure> {
+        let (address, topic) = (args.broker.address()?, args.topic.as_str());
+        let transactional_id = args.transactional_id.clone();
         let client = connect(&address).await.map_err(Failure::of)?;
         let began = clock.elapsed();
         loop {
@@ -183,7 +200,7 @@ impl Link {
                 Ok(topics) => {
                     let found = topics.into_iter().find(|found| found.name == topic && found.partitions > 0);
                     if let Some(topic) = found {
-                        return Ok(Self { address, client, topic, clock });
+                        return Ok(Self { address, transactional_id, began: false, client, topic, clock });
                     }
                 }
                 // A topic that is just being made says so first.
@@ -197,8 +214,43 @@ impl Link {
         }
     }
 
+    /// Who this producer is.
+    async fn producer(&mut self) -> Result<(i64, i16), Failure> {
+        let Some(id) = self.transactional_id.clone() else {
+            return self.client.new_producer_id().await.map_err(Failure::of);
+        };
+        self.again(async |client| client.transactional_producer_id(&id, TRANSACTION_TIMEOUT).await).await
+    }
+
+    /// Ends the transaction, if there is one.
+    async fn end(&mut self, producer: (i64, i16), commit: bool) -> Result<(), Failure> {
+        match self.transactional_id.clone() {
+            Some(id) if self.began => {
+                self.again(async |client| client.end_transaction(&id, producer, commit).await).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks until the broker can answer.
+    async fn again<T>(&mut self, ask: impl AsyncFn(&Client) -> Result<T, ClientError>) -> Result<T, Failure> {
+        let began = self.clock.elapsed();
+        loop {
+            match ask(&self.client).await {
+                Ok(answer) => return Ok(answer),
+                Err(why) if may_pass(&why) && self.clock.elapsed().saturating_sub(began) < DELIVERY_TIMEOUT => {}
+                Err(why) => return Err(Failure::of(why)),
+            }
+            tokio::time::sleep(RETRY_WAIT).await;
+            if let Ok(client) = connect(&self.address).await {
+                self.client = client;
+            }
+        }
+    }
+
     /// Sends a set of batches: partitions side by side, the batches of one in order. Returns the number of records.
     async fn send(&mut self, set: Vec<Ready>) -> Result<u64, Failure> {
+        self.began = true;
         let records = set.iter().map(|ready| u64::from(ready.records)).sum();
         let mut waiting: BTreeMap<i32, Vec<Ready>> = BTreeMap::new();
         for ready in set {
@@ -206,8 +258,9 @@ impl Link {
         }
         let began = self.clock.elapsed();
         while !waiting.is_empty() {
-            let (client, topic) = (&self.client, &self.topic);
-            let left = try_join_all(waiting.into_values().map(|batches| send_in_order(client, topic, batches))).await?;
+            let (client, topic, id) = (&self.client, &self.topic, self.transactional_id.as_deref());
+            let sending = waiting.into_values().map(|batches| send_in_order(client, topic, id, batches));
+            let left = try_join_all(sending).await?;
             let left: Vec<Left> = left.into_iter().flatten().collect();
             let Some(why) = left.first().map(|left| left.why.to_string()) else { break };
             let late = self.clock.elapsed().saturating_sub(began) > DELIVERY_TIMEOUT;
@@ -232,9 +285,14 @@ struct Left {
 }
 
 /// Sends batches one after the other; those that the broker cannot take now come back.
-async fn send_in_order(client: &Client, topic: &Topic, batches: Vec<Ready>) -> Result<Option<Left>, Failure> {
+async fn send_in_order(
+    client: &Client,
+    topic: &Topic,
+    transactional_id: Option<&str>,
+    batches: Vec<Ready>,
+) -> Result<Option<Left>, Failure> {
     for (i, ready) in batches.iter().enumerate() {
-        match client.produce(topic, ready.partition, ready.batch.clone()).await {
+        match client.produce_in(topic, ready.partition, ready.batch.clone(), transactional_id).await {
             Ok(_) => {}
             Err(why) if may_pass(&why) => {
                 return Ok(Some(Left { partition: ready.partition, batches: batches[i..].to_vec(), why }));
@@ -255,6 +313,9 @@ fn may_pass(error: &ClientError) -> bool {
                 | ErrorCode::NotLeaderOrFollower
                 | ErrorCode::LeaderNotAvailable
                 | ErrorCode::RequestTimedOut
+                | ErrorCode::ConcurrentTransactions
+                | ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::CoordinatorLoadInProgress
         ),
         _ => false,
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::errors::ErrorCode;
 use super::messages::wire::{DecodeError, EncodeError};
 use super::messages::{
-    Api, Request, api_versions, create_partitions, create_topics, delete_topics, describe_configs, fetch,
+    Api, Request, api_versions, create_partitions, create_topics, delete_topics, describe_configs, end_txn, fetch,
     incremental_alter_configs, init_producer_id, list_offsets, metadata, produce,
 };
 use crate::base::Uuid;
@@ -236,10 +236,47 @@ impl Client {
         Ok((answer.producer_id, answer.producer_epoch))
     }
 
+    /// An id for a transactional producer, with its epoch: every other producer of that transactional id is fenced, and what
+    /// it had open is aborted; while that is under way the broker says CONCURRENT_TRANSACTIONS.
+    pub async fn transactional_producer_id(&self, id: &str, timeout: Duration) -> Result<(i64, i16), ClientError> {
+        let request = init_producer_id::InitProducerIdRequest {
+            transactional_id: Some(id.to_owned()),
+            transaction_timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+            ..Default::default()
+        };
+        let answer = self.call(&request).await?;
+        self.accept(answer.error_code, None, || format!("transactional id '{id}'"))?;
+        Ok((answer.producer_id, answer.producer_epoch))
+    }
+
+    /// Ends the open transaction of a producer.
+    pub async fn end_transaction(&self, id: &str, producer: (i64, i16), commit: bool) -> Result<(), ClientError> {
+        let request = end_txn::EndTxnRequest {
+            transactional_id: id.to_owned(),
+            producer_id: producer.0,
+            producer_epoch: producer.1,
+            committed: commit,
+        };
+        let answer = self.call(&request).await?;
+        self.accept(answer.error_code, None, || format!("the transaction of '{id}'"))
+    }
+
     /// Appends one batch; resolves with its first offset when it is durable.
     pub async fn produce(&self, topic: &Topic, partition: i32, batch: Bytes) -> Result<i64, ClientError> {
+        self.produce_in(topic, partition, batch, None).await
+    }
+
+    /// The same for a batch of the transaction of `transactional_id`, which takes the partition in by itself.
+    pub async fn produce_in(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        batch: Bytes,
+        transactional_id: Option<&str>,
+    ) -> Result<i64, ClientError> {
         let partition_data = vec![produce::PartitionProduceData { index: partition, records: Some(batch) }];
         let request = produce::ProduceRequest {
+            transactional_id: transactional_id.map(str::to_owned),
             acks: -1,
             timeout_ms: self.connection.timeout_ms(),
             topic_data: vec![produce::TopicProduceData {

@@ -13,6 +13,7 @@ const BATCH_BYTES: usize = 512 << 10;
 pub struct Batcher {
     codec: Codec,
     producer: (i64, i16),
+    transactional: bool,
     open: BTreeMap<i32, BatchBuilder>,
     sequences: BTreeMap<i32, i32>,
     closed: Vec<Ready>,
@@ -30,9 +31,9 @@ pub struct Ready {
 }
 
 impl Batcher {
-    /// For a producer id and its epoch.
-    pub fn new(codec: Codec, producer: (i64, i16)) -> Self {
-        Self { codec, producer, open: BTreeMap::new(), sequences: BTreeMap::new(), closed: Vec::new() }
+    /// For a producer id and its epoch. `transactional`: whether batches belong to its transaction.
+    pub fn new(codec: Codec, producer: (i64, i16), transactional: bool) -> Self {
+        Self { codec, producer, transactional, open: BTreeMap::new(), sequences: BTreeMap::new(), closed: Vec::new() }
     }
 
     /// Adds a record; `timestamp` is for those that bring none.
@@ -83,6 +84,9 @@ impl Batcher {
         let sequence = self.sequences.entry(partition).or_default();
         let (id, epoch) = self.producer;
         builder.set_producer(Producer { id, epoch, base_sequence: *sequence });
+        if self.transactional {
+            builder.set_transactional();
+        }
         let batch = builder.finish(self.codec, None)?;
         // Sequences go round: after the greatest comes 0.
         let count = i32::try_from(records).unwrap_or(i32::MAX);
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn sequences_follow_each_other_within_a_partition_and_go_round() {
-        let mut batcher = Batcher::new(Codec::None, (7, 1));
+        let mut batcher = Batcher::new(Codec::None, (7, 1), false);
         batcher.sequences.insert(0, i32::MAX - 1);
         for partition in [0, 1, 0, 0] {
             batcher.add(partition, &value(1), 5).unwrap();
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn batches_close_before_they_are_too_large_and_a_large_record_goes_alone() {
-        let mut batcher = Batcher::new(Codec::None, (7, 0));
+        let mut batcher = Batcher::new(Codec::None, (7, 0), false);
         for bytes in [10, 300 << 10, 300 << 10, 2 << 20, 10] {
             batcher.add(0, &value(bytes), 5).unwrap();
         }
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_record_keeps_its_own_timestamp_and_gets_one_if_it_has_none() {
-        let mut batcher = Batcher::new(Codec::Lz4, (7, 0));
+        let mut batcher = Batcher::new(Codec::Lz4, (7, 0), false);
         batcher.add(0, &Input { timestamp: Some(-1), ..value(1) }, 5).unwrap();
         batcher.add(0, &value(1), 6).unwrap();
         let mut stamps = Vec::new();
