@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::source::{BrokerArg, Source, StoreArg, choose};
 use super::tap::Tap;
 use crate::base::Clock;
-use crate::record::{BatchError, BatchHeader, for_each_record, verify_crc};
+use crate::record::{BatchError, for_each_record, verify_crc};
 pub use span::Span;
 
 /// Largest unpacked batch: far above what a broker accepts, far below what would hurt.
@@ -181,9 +181,4 @@ impl Printer {
         span.pass(&header);
         Ok(())
     }
-}
-
-/// The position after a batch.
-pub fn after(batch: &Bytes) -> Result<i64, BatchError> {
-    Ok(BatchHeader::parse(batch)?.last_offset().saturating_add(1))
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::bucket;
-use super::consume::{Fetched, Span, after};
+use super::consume::{Fetched, Span};
 use super::failure::Failure;
 use super::point::Point;
 use super::source::Source;
-use crate::kafka::client::{Client, ClientOptions, EARLIEST, FetchLimits, LATEST, Topic};
-use crate::record::split;
+use crate::kafka::client::{Client, ClientOptions, EARLIEST, FetchLimits, LATEST, Topic, committed};
 
 /// Bytes of one partition in one answer.
 const PARTITION_BYTES: i32 = 8 << 20;
@@ -116,10 +115,10 @@ async fn read_broker(
         for read in client.fetch(topic, &positions, limits).await.map_err(Failure::of)? {
             let at = format!("{}/{}", topic.name, read.partition);
             let bad = |e| Failure::Failed(format!("{at}: the broker's answer cannot be read: {e}"));
-            let batches: Vec<_> = split(read.records).collect::<Result<_, _>>().map_err(bad)?;
+            let (batches, next) = committed(read.records, read.aborted).map_err(bad)?;
             let Some(span) = spans.iter_mut().find(|span| span.partition == read.partition) else { continue };
-            let Some(last) = batches.last() else { continue };
-            span.next = span.next.max(after(last).map_err(bad)?);
+            let Some(next) = next else { continue };
+            span.next = span.next.max(next);
             answer.push(Fetched { partition: read.partition, batches });
         }
         // The partition that was answered waits behind the others, so that none of them starves.

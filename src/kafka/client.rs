@@ -2,6 +2,7 @@
 //!
 //! It speaks to one broker, as an Esker cluster has one, and takes batches as bytes: making and reading them is the work
 //! of [`crate::record`]. It never retries; its errors say what the broker answered, by name.
+mod committed;
 mod connection;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,8 @@ use super::messages::{
 };
 use crate::base::Uuid;
 use connection::Connection;
+
+pub use committed::committed;
 
 pub use super::messages::list_offsets::{EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, MAX_TIMESTAMP};
 
@@ -128,8 +131,11 @@ pub struct Topic {
 pub struct Fetched {
     /// Number of the partition.
     pub partition: i32,
-    /// Whole batches, one after the other; the first may begin below the position.
+    /// Whole batches, one after the other; the first may begin below the position. [`committed`] sorts out what counts for
+    /// whom reads committed.
     pub records: Bytes,
+    /// Of a read of what is committed: producer id and first offset of the aborted transactions that have records here.
+    pub aborted: Vec<(i64, i64)>,
     /// End of what is visible.
     pub high_watermark: i64,
     /// First offset that can be read.
@@ -327,6 +333,7 @@ impl Client {
             Ok(Fetched {
                 partition: number,
                 records: partition.records.unwrap_or_default().to_bytes(),
+                aborted: aborted(partition.aborted_transactions),
                 high_watermark: partition.high_watermark,
                 log_start: partition.log_start_offset,
             })
@@ -492,3 +499,7 @@ impl Client {
 const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigSource.DYNAMIC_TOPIC_CONFIG`.
 const TOPICS_OWN: i8 = 1;
+
+fn aborted(list: Option<Vec<fetch::AbortedTransaction>>) -> Vec<(i64, i64)> {
+    list.unwrap_or_default().iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect()
+}
