@@ -219,6 +219,10 @@ impl Machine {
             // It owns nothing so far and gets what it had.
             (member.epoch, member.previous_epoch, member.state) = (ENTER, ENTER, MemberState::Stable);
         }
+        if beat.epoch == ENTER {
+            // Whoever enters says all that it wants; another process under the same name may want something else.
+            (member.names, member.pattern) = (BTreeSet::new(), None);
+        }
         let update = |own: &mut Option<String>, said: &Option<String>| {
             if said.is_some() {
                 own.clone_from(said);

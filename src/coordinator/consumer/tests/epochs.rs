@@ -123,6 +123,15 @@ fn a_static_member_that_leaves_for_a_while_finds_its_partitions_again() {
 }
 
 #[test]
+fn whoever_enters_wants_only_what_it_says() {
+    let mut group = Setup::new(&[("t1", 1), ("t2", 1)]);
+    let pattern = Beat { names: None, pattern: Some("t.*".to_owned()), ..enter("a", &[]) };
+    group.told(&of_instance(pattern, "i"));
+    group.told(&of_instance(alive("a", AWAY), "i"));
+    assert_eq!(group.told(&of_instance(enter("b", &["t1"]), "i")), (2, Some(places(&[("t1", &[0])]))));
+}
+
+#[test]
 fn members_go_on_after_a_restart() {
     let mut group = Setup::new(&[("t1", 2), ("t2", 1)]);
     let all = places(&[("t1", &[0, 1])]);
