@@ -25,6 +25,8 @@ impl Limits {
     pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
     /// Fetch sessions of one broker, as Kafka's `max.incremental.fetch.session.cache.slots`.
     pub const FETCH_SESSIONS_MAX: usize = 1_000;
+    /// Partitions of groups whose lag stands in the metrics.
+    pub const GROUP_LAGS_MAX: usize = 10_000;
 
     /// Divides `memory_bytes` (raised to [`Limits::MEMORY_BYTES_MIN`]).
     pub fn new(memory_bytes: u64) -> Self {

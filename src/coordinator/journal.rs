@@ -42,11 +42,18 @@ impl Journal for Log {
 pub trait Topics: Catalog + Send + Sync + 'static {
     /// A topic by id; `None` once it is deleted.
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>>;
+
+    /// The end of what readers see of a partition.
+    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64>;
 }
 
 impl Topics for Log {
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
         self.topic_by_id(id)
+    }
+
+    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.partition(topic, partition)?.ends().high_watermark)
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
 //! | `shards` | what runs the groups |
+//! | `lag` | how far groups are behind, for the metrics |
 //! | [`transactions`] | transactional ids and their transactions |
 //! | `membership`, `committing`, `admin` | the calls of [`Coordinator`], by who makes them |
 mod admin;
@@ -27,6 +28,7 @@ pub mod error;
 mod group;
 pub mod items;
 pub mod journal;
+mod lag;
 mod membership;
 pub mod offsets;
 pub mod options;
@@ -180,6 +182,7 @@ impl Coordinator {
         let check = Duration::from_millis(u64::try_from(options.retention_check_ms).unwrap_or(u64::MAX));
         let inner = Arc::new(Inner { shards, topics, options, random, counts: Counts::new(&metrics) });
         inner.forget_topics();
+        lag::measure(&metrics, Arc::downgrade(&inner));
         tasks.hot.spawn(look_after(Arc::downgrade(&inner), check));
         Ok(Self(inner))
     }

@@ -64,6 +64,10 @@ impl Topics for Fake {
         let name = self.state().topics.get(&id)?.clone();
         Some(Arc::new(TopicInfo { name, id, partitions: 1, settings: BTreeMap::new() }))
     }
+
+    fn high_watermark(&self, _: &str, partition: i32) -> Option<i64> {
+        (partition == 0).then_some(100)
+    }
 }
 
 impl Catalog for Fake {
@@ -180,6 +184,24 @@ async fn nothing_is_seen_or_answered_before_it_is_durable() {
     assert_eq!(second.await, Ok(vec![Ok(())]));
     assert_eq!(first.await, Ok(vec![Ok(())]));
     assert_eq!(setup.offset("g"), Some(7));
+}
+
+#[tokio::test]
+async fn lags_are_shown_while_there_is_room_and_go_with_their_group() {
+    let setup = Setup::new().await;
+    for (group, offset) in [("c", 1), ("a", 40), ("b", 120)] {
+        setup.commit(group, offset).await.unwrap();
+    }
+    let lags = |most| {
+        let rows = setup.coordinator.0.lags(most);
+        let lag = |(labels, lag): &(crate::base::metrics::Labels, i64)| (labels[0].1.clone(), *lag);
+        (rows[0].rows.iter().map(lag).collect::<Vec<_>>(), rows[1].rows[0].1)
+    };
+    assert_eq!(lags(3), ([("a".to_owned(), 60), ("b".to_owned(), 0), ("c".to_owned(), 99)].to_vec(), 0));
+    assert_eq!(lags(1), ([("a".to_owned(), 60)].to_vec(), 2));
+    let (deleted, ()) = tokio::join!(setup.coordinator.delete("a"), async { setup.fake.sync() });
+    assert_eq!(deleted, Ok(()));
+    assert_eq!(lags(1), ([("b".to_owned(), 0)].to_vec(), 1));
 }
 
 #[tokio::test]

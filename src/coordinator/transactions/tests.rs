@@ -81,6 +81,10 @@ impl Topics for Fake {
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>> {
         Some(Arc::new(TopicInfo { name: "t".to_owned(), id, partitions: 1, settings: BTreeMap::new() }))
     }
+
+    fn high_watermark(&self, _: &str, _: i32) -> Option<i64> {
+        None
+    }
 }
 
 impl TransactionLog for Fake {
