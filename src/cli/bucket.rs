@@ -97,7 +97,7 @@ impl Topic {
                     break;
                 }
                 span.next = next;
-                let answer = vec![Fetched { partition: span.partition, batches: read.batches }];
+                let answer = vec![Fetched { partition: span.partition, batches: read.batches, next }];
                 if send.send(answer).await.is_err() {
                     return Ok(());
                 }

@@ -1,7 +1,8 @@
 //! `esker consume`: records of a topic to stdout, from a point to a point, or for ever.
 //!
 //! A task of its own fetches batches, so that printing and fetching go on at the same time; the channel between them
-//! bounds what is in memory.
+//! bounds what is in memory. With `--group` it is a [`member`] of a consumer group.
+mod member;
 mod span;
 
 use std::io::Write;
@@ -10,7 +11,6 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
-use super::group::NO_GROUPS;
 use super::output::{self, Format};
 use super::point::Point;
 use super::progress::Progress;
@@ -24,9 +24,16 @@ pub use span::Span;
 const UNPACKED_MAX: u64 = 1 << 30;
 /// Fetched answers that wait to be printed.
 const ANSWERS_WAITING: usize = 2;
+/// Printed bytes that wait for stdout.
+const OUT_BYTES: usize = 256 << 10;
 
 /// Flags of `esker consume`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker consume orders --from -1h --format json
+  esker consume orders --follow | grep -i error
+  esker consume orders --group audit >> audit.txt      # what is new since the last time")]
 pub struct Args {
     /// Topic
     topic: String,
@@ -40,8 +47,10 @@ pub struct Args {
     /// Only this partition
     #[arg(long, value_name = "P")]
     partition: Option<i32>,
-    /// Consumer group (not available in this version)
-    #[arg(long, value_name = "G")]
+    /// Read as a member of this consumer group: its share of the partitions, from where the group is (--from holds where it
+    /// has not been yet), and commit what stdout has taken. After a kill the last lines come again, and none is left out;
+    /// what waits in the pipe when its reader dies counts as read
+    #[arg(long, value_name = "G", conflicts_with_all = ["partition", "store"])]
     group: Option<String>,
     /// Go on when the end is reached, and wait for more
     #[arg(long)]
@@ -61,14 +70,16 @@ pub struct Fetched {
     pub partition: i32,
     /// Whole v2 batches; the first may begin below the position.
     pub batches: Vec<Bytes>,
+    /// The position after all of them, and after what nobody is shown.
+    pub next: i64,
 }
 
 /// `esker consume`.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    if let Some(group) = &args.group {
-        return Err(Failure::Failed(format!("--group {group}: {NO_GROUPS}")));
-    }
     let source = choose(&args.broker, &args.store)?;
+    if let Some(group) = &args.group {
+        return member::run(&args, group, &source).await;
+    }
     if args.follow && matches!(source, Source::Store(_)) {
         return Err(Failure::Usage(
             "--follow waits for a running broker: leave --store out (and ESKER_STORE unset)".into(),
@@ -135,7 +146,7 @@ impl Printer {
 
     /// Prints what arrives; what was printed is flushed whenever nothing waits.
     async fn run(mut self, mut receive: mpsc::Receiver<Vec<Fetched>>) -> Result<(), Failure> {
-        let mut out = std::io::BufWriter::with_capacity(256 << 10, std::io::stdout());
+        let mut out = std::io::BufWriter::with_capacity(OUT_BYTES, std::io::stdout());
         loop {
             let answer = match receive.try_recv() {
                 Ok(answer) => answer,
@@ -150,12 +161,20 @@ impl Printer {
                     }
                 }
             };
-            for fetched in &answer {
-                for batch in &fetched.batches {
-                    self.print(&mut out, fetched.partition, batch)?;
-                }
+            self.print_all(&mut out, &answer)?;
+        }
+    }
+
+    fn print_all(&mut self, out: &mut impl Write, answer: &[Fetched]) -> Result<(), Failure> {
+        for fetched in answer {
+            for batch in &fetched.batches {
+                self.print(out, fetched.partition, batch)?;
+            }
+            for span in self.spans.iter_mut().filter(|span| span.partition == fetched.partition) {
+                span.next = span.next.max(fetched.next);
             }
         }
+        Ok(())
     }
 
     fn print(&mut self, out: &mut impl Write, partition: i32, batch: &Bytes) -> Result<(), Failure> {

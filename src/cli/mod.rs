@@ -47,7 +47,7 @@ enum Command {
     Produce(produce::Args),
     /// Read records of a topic to stdout
     Consume(consume::Args),
-    /// Consumer groups
+    /// List, describe, reset or delete consumer groups
     Group(group::Args),
     /// Seal to the bucket now, and wait for it
     Seal(segments::SealArgs),
@@ -79,7 +79,6 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args),
-        Command::Group(args) => group::run(&args),
         Command::Wal(args) => wal::run(args),
         other => {
             crate::server::logging::begin("warn", crate::config::LogFormat::Text);
@@ -98,11 +97,12 @@ async fn ask(command: Command) -> Result<(), Failure> {
         Command::Topic(args) => topic::run(args).await,
         Command::Produce(args) => produce::run(args).await,
         Command::Consume(args) => consume::run(args).await,
+        Command::Group(args) => group::run(args).await,
         Command::Seal(args) => segments::seal(args).await,
         Command::Segments(args) => segments::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Fsck(args) => fsck::run(args).await,
-        Command::Serve(_) | Command::Group(_) | Command::Wal(_) => Ok(()),
+        Command::Serve(_) | Command::Wal(_) => Ok(()),
     }
 }
 
@@ -118,8 +118,12 @@ mod tests {
 
     #[test]
     fn points_that_begin_with_a_dash_are_values() {
-        for line in ["esker consume t --from -1h --to -5m", "esker consume t --from=-1h30m --format json --partition 0"]
-        {
+        for line in [
+            "esker consume t --from -1h --to -5m",
+            "esker consume t --from=-1h30m --format json --partition 0",
+            "esker group reset g --topic t:0,1 --topic u --shift -100",
+            "esker group reset g --from-file - --execute",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
     }
@@ -134,6 +138,16 @@ mod tests {
             "esker produce t --codec rar",
             "esker topic create t --partitions 0",
             "esker topic create",
+            "esker consume t --group g --partition 0",
+            "esker consume t --group g --store file:///b",
+            "esker group delete",
+            "esker group reset g --all-topics",
+            "esker group reset g --all-topics --to-earliest --to-latest",
+            "esker group reset g --all-topics --topic t --to-earliest",
+            "esker group reset g --topic t:x --to-earliest",
+            "esker group reset g --all-topics --to-offset -1",
+            "esker group reset g --all-topics --to-time 42",
+            "esker group reset g --topic t --from-file f",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

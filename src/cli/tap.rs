@@ -119,7 +119,7 @@ async fn read_broker(
             let Some(span) = spans.iter_mut().find(|span| span.partition == read.partition) else { continue };
             let Some(next) = next else { continue };
             span.next = span.next.max(next);
-            answer.push(Fetched { partition: read.partition, batches });
+            answer.push(Fetched { partition: read.partition, batches, next });
         }
         // The partition that was answered waits behind the others, so that none of them starves.
         if !answer.is_empty() {

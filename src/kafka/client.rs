@@ -1,13 +1,18 @@
 //! A small Kafka client for the command line: one connection, requests pipelined, versions negotiated.
 //!
 //! It speaks to one broker, as an Esker cluster has one, and takes batches as bytes: making and reading them is the work
-//! of [`crate::record`]. It never retries; its errors say what the broker answered, by name.
+//! of [`crate::record`]. Its errors say what the broker answered, by name. It retries nothing but what a coordinator of
+//! groups refuses for the moment ([`groups`]).
 mod committed;
 mod connection;
+pub mod groups;
+pub mod member;
+mod range;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,7 +117,7 @@ impl Default for ClientOptions {
 pub struct Client {
     connection: Connection,
     /// Versions that both sides speak, by API.
-    versions: BTreeMap<Api, i16>,
+    versions: BTreeMap<Api, RangeInclusive<i16>>,
 }
 
 /// A topic as the broker describes it.
@@ -190,24 +195,49 @@ impl Client {
     /// Connects to `address` (`host:port`) and asks which versions are spoken there.
     pub async fn connect(address: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let connection = Connection::open(address, options).await?;
-        let ours = Self { versions: BTreeMap::from([(Api::ApiVersions, 0)]), connection };
+        let ours = Self { versions: BTreeMap::from([(Api::ApiVersions, 0..=0)]), connection };
         let answer = ours.call(&api_versions::ApiVersionsRequest::default()).await?;
         ours.accept(answer.error_code, None, || "ApiVersions".to_owned())?;
         let versions = answer.api_keys.iter().filter_map(|theirs| {
             let api = Api::from_key(theirs.api_key)?;
-            let highest = theirs.max_version.min(*api.versions().end());
-            (highest >= theirs.min_version.max(*api.versions().start())).then_some((api, highest))
+            let both = both(&(theirs.min_version..=theirs.max_version), &api.versions());
+            (!both.is_empty()).then_some((api, both))
         });
         Ok(Self { versions: versions.collect(), connection: ours.connection })
     }
 
     /// Sends a request in the highest version that both sides speak, and waits for the answer.
     pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response, ClientError> {
-        let version = *self.versions.get(&R::API).ok_or_else(|| ClientError::Unsupported {
-            address: self.connection.address().to_owned(),
-            api: R::API.name(),
-        })?;
-        self.connection.call(version, request).await
+        self.call_between(0..=i16::MAX, request).await
+    }
+
+    /// Whether an API is spoken.
+    fn speaks(&self, api: Api) -> bool {
+        self.versions.contains_key(&api)
+    }
+
+    /// As [`Client::call`], in one of these versions.
+    async fn call_between<R: Request>(
+        &self,
+        versions: RangeInclusive<i16>,
+        request: &R,
+    ) -> Result<R::Response, ClientError> {
+        // A long poll may use its whole wait before the answer starts.
+        let timeout = self.connection.options().timeout + Duration::from_secs(5);
+        self.connection.call(self.version::<R>(versions)?, request, timeout).await
+    }
+
+    /// As [`Client::call`], for calls that may take this long.
+    async fn call_within<R: Request>(&self, timeout: Duration, request: &R) -> Result<R::Response, ClientError> {
+        self.connection.call(self.version::<R>(0..=i16::MAX)?, request, timeout).await
+    }
+
+    /// The highest of these versions that both sides speak.
+    fn version<R: Request>(&self, wanted: RangeInclusive<i16>) -> Result<i16, ClientError> {
+        let spoken = self.versions.get(&R::API).map(|spoken| both(spoken, &wanted));
+        let unsupported =
+            || ClientError::Unsupported { address: self.connection.address().to_owned(), api: R::API.name() };
+        spoken.filter(|spoken| !spoken.is_empty()).map(|spoken| *spoken.end()).ok_or_else(unsupported)
     }
 
     /// Describes topics; all of them if none is named. Creates unknown ones if `create` and the broker allows it.
@@ -493,6 +523,11 @@ impl Client {
         let message = message.filter(|text| !text.is_empty()).unwrap_or_else(|| code.meaning().to_owned());
         Err(ClientError::Refused { what: what(), code, message })
     }
+}
+
+/// What is in both.
+fn both(a: &RangeInclusive<i16>, b: &RangeInclusive<i16>) -> RangeInclusive<i16> {
+    *a.start().max(b.start())..=*a.end().min(b.end())
 }
 
 /// `ConfigResource.Type.TOPIC`.

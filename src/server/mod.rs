@@ -8,7 +8,7 @@
 //! SIGTERM or SIGINT stop cleanly: no new requests, everything decided is sealed, the bucket is released. A second signal,
 //! a failure of the WAL, or another owner of the bucket end the process at once.
 pub mod logging;
-mod signals;
+pub mod signals;
 mod start;
 mod words;
 

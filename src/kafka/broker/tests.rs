@@ -2,6 +2,7 @@
 mod admin;
 mod consumer_groups;
 mod fetching;
+mod group_client;
 mod groups;
 mod placement;
 mod producing;

@@ -74,6 +74,11 @@ impl Connection {
         &self.address
     }
 
+    /// How it was opened.
+    pub fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
     /// How long an answer may take, as requests carry it.
     pub fn timeout_ms(&self) -> i32 {
         i32::try_from(self.options.timeout.as_millis()).unwrap_or(i32::MAX)
@@ -87,11 +92,14 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for its answer.
-    pub async fn call<R: Request>(&self, version: i16, request: &R) -> Result<R::Response, ClientError> {
+    /// Sends a request and waits for its answer, no longer than `timeout`.
+    pub async fn call<R: Request>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response, ClientError> {
         let api = R::API.name();
-        // A long poll may use its whole wait before the answer starts.
-        let timeout = self.options.timeout + Duration::from_secs(5);
         let answer = tokio::time::timeout(timeout, self.exchange(version, request)).await;
         let answer = answer.map_err(|_| ClientError::TimedOut {
             address: self.address.clone(),
