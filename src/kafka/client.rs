@@ -320,7 +320,6 @@ impl Client {
                 topic_id: topic.id,
                 partition_data,
             }],
-            ..produce::ProduceRequest::default()
         };
         let answer = self.call(&request).await?;
         let what = || format!("topic '{}' partition {partition}", topic.name);
