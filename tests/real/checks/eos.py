@@ -66,7 +66,7 @@ def rounds(broker, loop, plan, chance, sent):
     lines = iter(history.records(history.LINES_ALL))
     for n in range(count):
         feed(broker, itertools.islice(lines, ROUND_LINES), sent)
-        until = time.monotonic() + chance.uniform(0.2, 2.5)
+        until = time.monotonic() + chance.uniform(0.5, 3)
         while time.monotonic() < until:
             loop.tend()
             time.sleep(0.05)
@@ -136,7 +136,7 @@ def of_bucket(broker):
 
 def run(report, plan):
     minio = Minio("eos-minio").start()
-    sets = {"esker.seal.ms": 700, "wal.bytes": 256 * MIB, "wal.file.bytes": 8 * MIB}
+    sets = {"esker.seal.ms": 700, "group.initial.rebalance.delay.ms": 0, "wal.bytes": 256 * MIB, "wal.file.bytes": 8 * MIB}
     broker = Broker("eos", minio.bucket("eos"), minio.env, **sets).start()
     loop = Loop(broker)
     sent = [[] for _ in range(PARTITIONS)]

@@ -36,6 +36,8 @@ def main():
         {
             **servers,
             "group.id": task["group"],
+            # A static member: its next life goes on at once, and fences the one before.
+            "group.instance.id": "copier",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
