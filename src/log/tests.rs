@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
+mod away;
 mod compaction;
 mod damage;
 mod state;

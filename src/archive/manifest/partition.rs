@@ -241,10 +241,14 @@ impl PartitionArchive {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the head again if a commit was not decided: only then does the view name all that is live.
-    pub(in crate::archive) async fn settle(&self) -> Result<(), CommitError> {
+    /// The newest version, read again if a commit was not decided: only then it is known what is live, and what the last
+    /// commit came to.
+    pub async fn settle(&self) -> Result<Arc<Manifest>, CommitError> {
         let mut writer = self.0.writer.lock().await;
-        if writer.undecided { self.reread(&mut writer).await } else { Ok(()) }
+        if writer.undecided {
+            self.reread(&mut writer).await?;
+        }
+        Ok(self.head())
     }
 
     /// The chain, for the collector.

@@ -109,6 +109,8 @@ pub(super) async fn seal_next(
     until: i64,
 ) -> Result<Sealed, SealError> {
     let _one = partition.0.sealing.lock().await;
+    // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
+    partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
     let (run, log_end, from) = {
         let state = partition.state();
