@@ -17,12 +17,24 @@ fail() {
 current() { [ -e "$2" ] && cmp -s "$1" "$REAL_HOME/$(basename "$1").done"; }
 stamp() { cp "$1" "$REAL_HOME/$(basename "$1").done"; }
 
+# The same for the programs around clients, which are built from a folder into another.
+sums() { (cd "$here/clients/$1" && find . -type f | sort | xargs sha256sum); }
+built() { [ "$(sums "$1")" = "$(cat "$REAL_HOME/clients/$1/done" 2>/dev/null)" ]; }
+build() {
+  local name=$1 to=$REAL_HOME/clients/$1
+  shift
+  rm -rf "$to" && mkdir -p "$to"
+  (cd "$here/clients/$name" && "$@" "$to") >&2 || fail "the program around $name, with $1"
+  sums "$name" >"$to/done"
+}
+
 distribution() {
   local packages=()
   command -v kcat >/dev/null || packages+=(kcat)
   command -v zstd >/dev/null || packages+=(zstd)
-  command -v java >/dev/null || packages+=(default-jre-headless)
+  command -v javac >/dev/null || packages+=(default-jdk-headless)
   command -v mvn >/dev/null || packages+=(maven)
+  command -v npm >/dev/null || packages+=(nodejs npm)
   python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
   [ ${#packages[@]} -eq 0 ] && return
   apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends "${packages[@]}" >/dev/null ||
@@ -48,6 +60,18 @@ kafka_tools() {
   stamp "$pom"
 }
 
+kafkajs() { cp ./* "$1" && cd "$1" && npm install --silent --no-audit --no-fund --no-package-lock; }
+
+go_clients() { go build -o "$1/" ./franz ./sarama; }
+
+java_client() { javac -cp "$REAL_HOME/kafka/*" -d "$1" Client.java; }
+
+programs() {
+  built kafkajs || build kafkajs kafkajs
+  built go || build go go_clients
+  built java || build java java_client
+}
+
 minio() {
   # The last public commit; release tags are refused by the module proxy.
   local version=v0.0.0-20260212201848-7aac2a2c5b7c
@@ -61,4 +85,5 @@ minio() {
 distribution
 python_clients
 kafka_tools
+programs
 minio

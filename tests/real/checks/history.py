@@ -53,7 +53,7 @@ class Produced:
 
 
 def create(broker, topic=TOPIC, partitions=PARTITIONS, **config):
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 3})
     made = admin.create_topics([NewTopic(topic, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})])
     made[topic].result(30)
 
