@@ -119,6 +119,8 @@ struct World {
     late: Vec<(&'static str, i8, Write)>,
     /// Of each value: its transaction, and whether it was acknowledged.
     values: BTreeMap<u32, (Tag, bool)>,
+    /// The greatest sequence that was given out, by producer id, epoch and partition.
+    given: BTreeMap<(i64, i16, i32), i32>,
     /// What ends were answered with.
     decided: BTreeMap<Tag, bool>,
 }
@@ -194,9 +196,13 @@ impl World {
     fn next_write(&mut self, at: usize, partition: i32) -> Write {
         self.next_value += 1;
         let producer = &self.producers[at];
-        let sequence = producer.sequences.get(&partition).map_or(0, |last| last + 1);
-        self.values.insert(self.next_value, (producer.tag, false));
         let identity = producer.who.expect("it has come");
+        let given = self.given.entry((identity.id, identity.epoch, partition)).or_insert(-1);
+        let answered = producer.sequences.get(&partition).copied().unwrap_or(-1);
+        // Whoever was told that it is over knows nothing of what it gave up: it never gives a sequence to another record.
+        let sequence = if producer.is_dead { *given } else { answered } + 1;
+        *given = sequence.max(*given);
+        self.values.insert(self.next_value, (producer.tag, false));
         Write { producer: identity, partition, sequence, value: self.next_value }
     }
 
