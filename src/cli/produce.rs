@@ -107,9 +107,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let read = reading.run(&send).await;
     drop(send);
     let (mut link, sent) = sending.await.map_err(Failure::of)?;
+    let aborted = link.transactional_id.is_some() && read.is_err();
     link.end(producer, read.is_ok() && sent.is_ok()).await?;
     let sent = sent?;
-    eprintln!("{sent} {} written to {topic}", if sent == 1 { "record" } else { "records" });
+    let records = if sent == 1 { "record" } else { "records" };
+    match aborted {
+        true => eprintln!("{sent} {records} written to {topic} in a transaction that was aborted: none of them counts"),
+        false => eprintln!("{sent} {records} written to {topic}"),
+    }
     read
 }
 
