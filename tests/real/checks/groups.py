@@ -262,6 +262,9 @@ def by_tools(broker, group, other):
     expect(lag(broker)[group] == 7, f"the metric says {lag(broker)}")
     broker.esker("group", "reset", group, "--all-topics", "--to-latest", "--execute")
     expect(re.search(rf"{TOPIC}\s+0\s+{end}\s+{end}\s+0", tool("--describe", "--group", group)), "esker's reset is not seen")
+    # Members that were killed are in their group until their sessions end.
+    state = lambda: json.loads(broker.esker("group", "describe", other, "--format", "json").stdout)["state"]
+    wait(lambda: state() == "Empty", lambda: f"{other} is {state()}")
     tool("--delete", "--group", other)
     expect(other not in broker.esker("group", "list").stdout.split(), f"{other} is still listed")
     expect(other not in lag(broker), f"the lag of {other} is still shown")
