@@ -1,7 +1,6 @@
 """A broker of its own: start, kill, stop, and the command line beside it."""
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -70,11 +69,7 @@ class Broker:
         return done.stderr
 
     def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.kafka_port), 1).close()
-            return True
-        except OSError:
-            return False
+        return process.answers(self.kafka_port)
 
     def alive(self):
         return self.child is not None and self.child.poll() is None
@@ -143,8 +138,7 @@ class Broker:
         return sum(values)
 
     def rss_bytes(self):
-        with open(f"/proc/{self.child.pid}/statm") as f:
-            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return process.rss_bytes(self.child)
 
     def esker(self, *arguments, **options):
         """The command line against this broker: its addresses come from the environment."""

@@ -1,5 +1,6 @@
 """Child processes that never outlive the run, and free ports."""
 import ctypes
+import os
 import random
 import signal
 import socket
@@ -43,6 +44,27 @@ def shown(command):
     """A command in a length that a report can hold."""
     text = " ".join(map(str, command))
     return text if len(text) <= 400 else f"{text[:150]} ... {text[-240:]}"
+
+
+def answers(port):
+    """Whether something accepts connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def cpu_s(child):
+    """CPU seconds that a running child has used so far, in user and system."""
+    with open(f"/proc/{child.pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(child):
+    with open(f"/proc/{child.pid}/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def free_port():
