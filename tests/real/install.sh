@@ -64,12 +64,16 @@ kafkajs() { cp ./* "$1" && cd "$1" && npm install --silent --no-audit --no-fund 
 
 go_clients() { go build -o "$1/" ./franz ./sarama; }
 
+# A program of Java with packages of its own, which stay beside it.
+with_maven() { mvn -q -B dependency:copy-dependencies "-DoutputDirectory=$1/jars" && javac -cp "$1/jars/*" -d "$1" ./*.java; }
+
 java_client() { javac -cp "$REAL_HOME/kafka/*" -d "$1" Client.java; }
 
 programs() {
   built kafkajs || build kafkajs kafkajs
   built go || build go go_clients
   built java || build java java_client
+  built streams || build streams with_maven
 }
 
 minio() {

@@ -55,12 +55,17 @@ def by_esker(out, partitions):
     return found
 
 
-def ends(broker, topic, partitions):
-    """The end offset of each partition."""
+def bounds(broker, topic, partitions):
+    """The first offset and the end offset of each partition."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends", "log_level": 0})
-    found = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in range(partitions)]
+    found = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in range(partitions)]
     consumer.close()
     return found
+
+
+def ends(broker, topic, partitions):
+    """The end offset of each partition."""
+    return [end for _, end in bounds(broker, topic, partitions)]
 
 
 class Single:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import history, place
 from .report import Report, say
 
-CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "lost", "refusals", "away", "wire", "admin", "clients"]
+CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "lost", "refusals", "away", "wire", "admin", "clients", "streams"]
 # Only with --full, or by name.
 FULL_CHECKS = ["damage", "power"]
 MIB = 1 << 20
