@@ -74,6 +74,7 @@ programs() {
   built go || build go go_clients
   built java || build java java_client
   built streams || build streams with_maven
+  built samza || build samza with_maven
 }
 
 minio() {

@@ -1,17 +1,18 @@
 """Kafka Streams, exactly once: a word count and a join of two tables over the data set, by two instances that are killed with
 -9 by turns with the broker and start without what they had on disk. Read committed, each word was told from 1 to its number, and
-the joined table is what DuckDB computes from the segments of the input; so is what the segments of the output hold. Half-way all of them start with nothing but their changelogs, compacted by then.
+the joined table is what DuckDB computes from the segments of the input; so is what the segments of the output hold. Half-way
+all of them start with nothing but their changelogs, compacted by then.
 """
 import random
 import re
-import shutil
 import time
 from collections import defaultdict
 
 from checks.history import create
-from harness import contents, place, process, sql
+from harness import contents, sql
 from harness.broker import Broker
 from harness.input import Input
+from harness.instance import Instance, version
 from harness.report import expect, log_tail
 
 PARTITIONS = 4
@@ -50,40 +51,6 @@ AUTHORS_TOLD = "select key, substr(arg_max(value, log_offset), length(key) + 2) 
 REPEATED = 'select key from "{}" group by key having count(*) > 1 limit 1'
 
 
-class Instance:
-    """A process of the program; each life begins without the state of the one before."""
-
-    def __init__(self, broker, name, **settings):
-        self.broker, self.name = broker, name
-        self.settings = SETTINGS | settings
-        self.log = place.work() / f"{name}.log"
-        self.state = place.fresh(name)
-        self.child = None
-
-    def start(self):
-        home = place.HOME / "clients" / "streams"
-        jvm = ["-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={place.HERE}/log4j2.xml"]
-        settings = [f"{name}={value}" for name, value in self.settings.items()]
-        command = ["java", *jvm, "-cp", f"{home}:{home}/jars/*", "WordsAndTables", self.broker.bootstrap, self.state, *settings]
-        self.child = process.start(command, self.log)
-        return self
-
-    def alive(self):
-        expect(self.child.poll() is None, f"{self.name} ended with {self.child.returncode}:\n{log_tail(self.log, 40)}")
-
-    def kill(self):
-        if self.child is not None:
-            self.child.kill()
-            self.child.wait()
-            self.child = None
-        shutil.rmtree(self.state, ignore_errors=True)
-
-    def close(self):
-        """SIGTERM: what is done is committed."""
-        self.child.terminate()
-        self.child.wait(60)
-
-
 def rounds(broker, instances, data, count, chance):
     for n in range(count):
         data.feed(broker, data.limit // (count + 1))
@@ -97,8 +64,7 @@ def rounds(broker, instances, data, count, chance):
             one = instances[n % 3]
             one.kill()
             one.start()
-    version = instances[0].log.read_text(errors="replace").split("\n", 1)[0]
-    return f"{version}: {count} kills, {data.fed} lines"
+    return f"{version('streams', 'kafka-streams')}: {count} kills, {data.fed} lines"
 
 
 def internal(broker):
@@ -173,9 +139,13 @@ def in_segments(broker, expected):
     return f"{len(words)} words, {len(authors)} authors"
 
 
+def instance(broker, name, **settings):
+    return Instance("streams", "WordsAndTables", broker, name, SETTINGS | settings)
+
+
 def streams_groups(broker):
     """KIP-1071's groups are not here: whoever asks for them is told so, and ends."""
-    one = Instance(broker, "streams-group", **{"group.protocol": "streams", "application.id": "kip-1071"}).start()
+    one = instance(broker, "streams-group", **{"group.protocol": "streams", "application.id": "kip-1071"}).start()
     try:
         code = one.child.wait(60)
     finally:
@@ -187,7 +157,7 @@ def streams_groups(broker):
 def run(report, plan):
     broker = Broker("streams", **SETS).start()
     data = Input(min(plan.lines, max(24_000, plan.lines // 4)))
-    instances = [Instance(broker, f"streams-{n}") for n in range(INSTANCES)]
+    instances = [instance(broker, f"streams-{n}") for n in range(INSTANCES)]
     chance = random.Random(plan.seed)
     try:
         for topic in ("commits", "files", "words", "authors"):

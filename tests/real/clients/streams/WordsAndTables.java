@@ -7,10 +7,10 @@ import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.common.serialization.Serdes;
-import org.apache.kafka.common.utils.AppInfoParser;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.KTable;
@@ -26,7 +26,6 @@ public class WordsAndTables {
     static final ObjectMapper JSON = new ObjectMapper();
 
     public static void main(String[] args) throws Exception {
-        System.out.println(AppInfoParser.getVersion());
         KafkaStreams streams = new KafkaStreams(topology(), settings(args));
         CountDownLatch ended = new CountDownLatch(1);
         streams.setStateListener((now, before) -> {
@@ -56,7 +55,7 @@ public class WordsAndTables {
         return all;
     }
 
-    static org.apache.kafka.streams.Topology topology() {
+    static Topology topology() {
         StreamsBuilder builder = new StreamsBuilder();
         KStream<String, JsonNode> commits = builder.<String, String>stream("commits").mapValues(WordsAndTables::parsed);
         KStream<String, JsonNode> files = builder.<String, String>stream("files").mapValues(WordsAndTables::parsed);
