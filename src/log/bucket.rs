@@ -129,7 +129,8 @@ impl BucketPartition {
         Ok((Fetched { batches: read.batches, ends, aborted: Vec::new() }, read.next))
     }
 
-    /// Answers an offset query; [`OffsetQuery::EarliestLocal`] is the end, for nothing is local.
+    /// Answers an offset query; [`OffsetQuery::EarliestLocal`] and [`OffsetQuery::EarliestUnsealed`] are the end, for
+    /// all is sealed and nothing is local.
     ///
     /// # Errors
     /// [`ReadError::Storage`] and [`ReadError::Damaged`] name the object.
@@ -139,7 +140,9 @@ impl BucketPartition {
         let at = |offset: i64| FoundOffset { offset, timestamp: -1, leader_epoch: -1 };
         let hit = match query {
             OffsetQuery::Earliest => return Ok(at(ends.log_start)),
-            OffsetQuery::Latest | OffsetQuery::EarliestLocal => return Ok(at(ends.high_watermark)),
+            OffsetQuery::Latest | OffsetQuery::EarliestLocal | OffsetQuery::EarliestUnsealed => {
+                return Ok(at(ends.high_watermark));
+            }
             OffsetQuery::LatestTiered if ends.high_watermark > ends.log_start => {
                 return Ok(at(ends.high_watermark - 1));
             }

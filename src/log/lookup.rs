@@ -28,6 +28,7 @@ impl Partition {
             OffsetQuery::EarliestLocal => at(hot_start.unwrap_or(sealed_end).max(ends.log_start)),
             OffsetQuery::LatestTiered if sealed_end > ends.log_start => at(sealed_end - 1),
             OffsetQuery::LatestTiered => NONE,
+            OffsetQuery::EarliestUnsealed => at(sealed_end.max(ends.log_start)),
             OffsetQuery::MaxTimestamp => self.found(self.max_timestamp().await?),
             OffsetQuery::AtOrAfter(timestamp) => {
                 let hit = match self.sealed().at_or_after(ends.log_start, timestamp).await? {

@@ -158,6 +158,8 @@ pub enum OffsetQuery {
     EarliestLocal,
     /// -5: the last sealed offset, or -1.
     LatestTiered,
+    /// -6: the first offset that is not sealed.
+    EarliestUnsealed,
     /// The first offset whose timestamp (ms) is at or after this.
     AtOrAfter(i64),
 }

@@ -207,6 +207,11 @@ async fn alter(
     change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), TopicError> + Send,
 ) -> (i16, Option<String>) {
     if kind == BROKER {
+        // Nothing was set here, so that taking something away changes nothing: reassignments end with that.
+        let mut set = BTreeMap::new();
+        if change(&mut set).is_ok() && set.is_empty() {
+            return (0, None);
+        }
         let message = "a broker's settings come from its flags, its variables and esker.toml; change them there";
         return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
     }

@@ -6,8 +6,8 @@ use futures::StreamExt;
 use super::{Call, Endpoint};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::list_offsets::{
-    EARLIEST, EARLIEST_LOCAL, LATEST, LATEST_TIERED, ListOffsetsPartition, ListOffsetsPartitionResponse,
-    ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MAX_TIMESTAMP,
+    EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST, LATEST_TIERED, ListOffsetsPartition,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MAX_TIMESTAMP,
 };
 use crate::log::{Isolation, OffsetQuery};
 
@@ -64,6 +64,7 @@ fn query(timestamp: i64, version: i16) -> Option<OffsetQuery> {
         MAX_TIMESTAMP if version >= 7 => Some(OffsetQuery::MaxTimestamp),
         EARLIEST_LOCAL if version >= 8 => Some(OffsetQuery::EarliestLocal),
         LATEST_TIERED if version >= 9 => Some(OffsetQuery::LatestTiered),
+        EARLIEST_PENDING_UPLOAD if version >= 11 => Some(OffsetQuery::EarliestUnsealed),
         timestamp if timestamp < 0 => None,
         timestamp => Some(OffsetQuery::AtOrAfter(timestamp)),
     }

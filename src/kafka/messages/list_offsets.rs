@@ -11,6 +11,8 @@ pub const MAX_TIMESTAMP: i64 = -3;
 pub const EARLIEST_LOCAL: i64 = -4;
 /// Asks for the last offset in the remote tier.
 pub const LATEST_TIERED: i64 = -5;
+/// Asks for the first offset that is not yet in the remote tier.
+pub const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 messages! {
     /// Asks for offsets.

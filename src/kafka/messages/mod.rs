@@ -133,7 +133,7 @@ apis! {
     Fetch = 1, versions 4 to 18, flexible from 12,
         fetch::FetchRequest => fetch::FetchResponse;
     /// Finds offsets by timestamp.
-    ListOffsets = 2, versions 1 to 10, flexible from 6,
+    ListOffsets = 2, versions 1 to 11, flexible from 6,
         list_offsets::ListOffsetsRequest => list_offsets::ListOffsetsResponse;
     /// Lists brokers, topics and partitions.
     Metadata = 3, versions 0 to 13, flexible from 9,

@@ -130,9 +130,12 @@ async fn offsets_by_time_are_found_in_both_tiers_whatever_the_clocks_did() {
     assert_eq!(find(OffsetQuery::Latest).await, 8);
     assert_eq!(find(OffsetQuery::EarliestLocal).await, 5);
     assert_eq!(find(OffsetQuery::LatestTiered).await, 4);
+    assert_eq!(find(OffsetQuery::EarliestUnsealed).await, 5);
     assert_eq!(partition.delete_records(3).await.unwrap(), 3);
     assert_eq!(find(OffsetQuery::Earliest).await, 3);
     assert_eq!(find(OffsetQuery::AtOrAfter(60)).await, 3);
+    assert_eq!(partition.delete_records(7).await.unwrap(), 7);
+    assert_eq!(find(OffsetQuery::EarliestUnsealed).await, 7);
     log.stop().await;
 }
 

@@ -169,6 +169,35 @@ async fn settings_are_changed_one_by_one_and_all_at_once() {
 }
 
 #[tokio::test]
+async fn what_a_broker_does_not_have_can_be_taken_from_it_and_nothing_set() {
+    use crate::kafka::messages::incremental_alter_configs::{
+        AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+    };
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    let change = |config_operation, value: Option<&str>| IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 4,
+            resource_name: "1".into(),
+            configs: vec![AlterableConfig {
+                name: "leader.replication.throttled.rate".into(),
+                config_operation,
+                value: value.map(str::to_owned),
+            }],
+        }],
+        validate_only: false,
+    };
+    for (operation, value, expected) in [
+        (1, None, ErrorCode::None),
+        (0, Some("7"), ErrorCode::InvalidRequest),
+        (2, Some("7"), ErrorCode::InvalidRequest),
+    ] {
+        let answer = raw.call(1, &change(operation, value)).await.responses.remove(0);
+        assert_eq!(ErrorCode::from_wire(answer.error_code), expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn settings_say_where_they_come_from() {
     let setup = Setup::new().await;
     setup.topic("t", 1).await;

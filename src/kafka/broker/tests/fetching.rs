@@ -6,7 +6,7 @@ use crate::kafka::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, PartitionData,
 };
 use crate::kafka::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
+    EARLIEST_PENDING_UPLOAD, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
 };
 use crate::kafka::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -220,11 +220,14 @@ async fn offsets_are_found_by_time_and_by_name() {
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
         raw.call(version, &request).await.topics[0].partitions[0].clone()
     };
-    for version in 1..=10 {
+    for version in 1..=11 {
         let answer = found(version, LATEST, -1).await;
         assert_eq!((answer.error_code, answer.offset), (0, 3), "version {version}");
         let max = ErrorCode::from_wire(found(version, MAX_TIMESTAMP, -1).await.error_code);
         assert_eq!(max, if version < 7 { ErrorCode::UnsupportedVersion } else { ErrorCode::None });
+        let unsealed = found(version, EARLIEST_PENDING_UPLOAD, -1).await;
+        let expected = if version < 11 { (ErrorCode::UnsupportedVersion, -1) } else { (ErrorCode::None, 0) };
+        assert_eq!((ErrorCode::from_wire(unsealed.error_code), unsealed.offset), expected, "version {version}");
     }
     assert_eq!(ErrorCode::from_wire(found(4, LATEST, 999).await.error_code), ErrorCode::UnknownLeaderEpoch);
 }

@@ -113,6 +113,24 @@ fn offset_commit_10_names_topics_by_id() {
 }
 
 #[test]
+fn list_offsets_11_is_written_as_10() {
+    use list_offsets::*;
+    let partitions =
+        vec![ListOffsetsPartition { partition_index: 2, timestamp: EARLIEST_PENDING_UPLOAD, ..Default::default() }];
+    let topics = vec![ListOffsetsTopic { name: "t".into(), partitions }];
+    let request = ListOffsetsRequest { replica_id: -1, isolation_level: 1, topics, timeout_ms: 1500 };
+    let fields = "00 ffffffff 01 02 02 74 02 00000002 ffffffff fffffffffffffffa 00 00 000005dc 00";
+    request_is(11, &request, &[&header("0002", "000b"), fields]);
+
+    let partitions =
+        vec![ListOffsetsPartitionResponse { partition_index: 2, offset: 5, leader_epoch: 1, ..Default::default() }];
+    let topics = vec![ListOffsetsTopicResponse { name: "t".into(), partitions }];
+    let response = ListOffsetsResponse { topics, ..Default::default() };
+    let parts = ["00000007 00 00000000 02 02 74 02 00000002 0000 ffffffffffffffff 0000000000000005 00000001 00 00 00"];
+    response_is::<ListOffsetsRequest>(11, &response, &parts);
+}
+
+#[test]
 fn offset_fetch_10_names_topics_by_id() {
     use offset_fetch::*;
     let topic_id = Uuid([9; 16]);

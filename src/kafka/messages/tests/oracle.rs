@@ -157,7 +157,7 @@ agree! {
     fetch: fetch::FetchRequest, fetch::FetchResponse, FetchRequest, FetchResponse, Fetch,
         missing NONE;
     list_offsets: list_offsets::ListOffsetsRequest, list_offsets::ListOffsetsResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsets,
-        missing NONE;
+        missing [11];
     metadata: metadata::MetadataRequest, metadata::MetadataResponse, MetadataRequest, MetadataResponse, Metadata,
         missing NONE;
     find_coordinator: find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse, FindCoordinatorRequest, FindCoordinatorResponse, FindCoordinator,
