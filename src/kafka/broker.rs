@@ -55,6 +55,7 @@ impl Broker {
             sessions: Sessions::new(random.clone()),
             responses,
             clock: clock.clone(),
+            random: random.clone(),
             stop,
             counts: Counts::new(metrics),
             replication_noted: AtomicBool::new(false),

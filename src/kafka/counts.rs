@@ -4,7 +4,6 @@ use std::time::Duration;
 use prometheus_client::metrics::family::Family;
 
 use super::errors::ErrorCode;
-use super::handlers::SPOKEN;
 use super::messages::Api;
 use crate::base::Metrics;
 use crate::base::metrics::{Counter, Histogram, Labels};
@@ -26,7 +25,7 @@ impl Counts {
         let requests = metrics.counters("kafka_requests", "Requests by API");
         let counter = |api: &Api| (*api, requests.get_or_create(&vec![("api", api.name().to_owned())]).clone());
         Self {
-            requests: SPOKEN.iter().map(counter).collect(),
+            requests: Api::ALL.iter().map(counter).collect(),
             received_bytes: metrics.counter("kafka_received_bytes", "Bytes of requests"),
             sent_bytes: metrics.counter("kafka_sent_bytes", "Bytes of answers"),
             produce_seconds: metrics

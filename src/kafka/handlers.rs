@@ -1,9 +1,7 @@
 //! One file per API: a request becomes calls of the log, what the log says becomes a response. Nothing is decided here.
 //!
-//! Requests are taken in here: looked up in the table of APIs, decoded, counted, and handed to their handler. Which
-//! APIs have one is said in one place, by `handlers!` below, one line per API: what is dispatched, what ApiVersions
-//! advertises and what is counted come from it. The table of the messages may be ahead of it; an API without a line here
-//! is unknown to clients.
+//! Requests are taken in here: looked up in the table of APIs, decoded, counted, and handed to their handler. Every API of
+//! the table has one, said in one place, by `handlers!` below, one line per API.
 //!
 //! Produce overlaps with what follows it, as its order is kept by the append itself; every other request of a connection is
 //! answered before the next one is started, as Kafka does it. (A fetch that overlapped with others could wait for response
@@ -26,7 +24,9 @@ mod offset_for_leader_epoch;
 mod offsets;
 mod placement;
 mod produce;
+mod quorum;
 mod security;
+mod telemetry;
 mod topics;
 mod transactions;
 mod transactions_admin;
@@ -44,7 +44,7 @@ use super::server::connection::{Answer, Hangup, MayAnswer, Service, Step};
 use super::server::intake::Received;
 use super::server::outlet::Response;
 use crate::base::tasks::Stop;
-use crate::base::{BytePermit, Clock};
+use crate::base::{BytePermit, Clock, Random};
 use crate::coordinator::{Coordinator, Transactions};
 use crate::log::Log;
 
@@ -58,6 +58,7 @@ pub struct Shared {
     /// Memory of answers that carry records.
     pub responses: Responses,
     pub clock: Clock,
+    pub random: Random,
     pub stop: Stop,
     pub counts: Counts,
     /// Whether it was said already that a replication factor above 1 is accepted and not kept.
@@ -79,18 +80,14 @@ pub struct Call {
     started: Duration,
 }
 
-/// Makes [`SPOKEN`] and the dispatch from one line per API, by key. `alone`: a request is answered before the next one is
-/// started; `start`: the handler says itself when the next one may start.
+/// Makes the dispatch from one line per API, by key. `alone`: a request is answered before the next one is started;
+/// `start`: the handler says itself when the next one may start.
 macro_rules! handlers {
     ($( $how:ident $api:ident => $handler:path; )*) => {
-        /// The APIs that have a handler, by key.
-        pub const SPOKEN: &[Api] = &[$( Api::$api, )*];
-
         impl Endpoint {
             fn dispatch(self: &Arc<Self>, call: Call, request: Received) -> Result<Step, Hangup> {
                 match call.api {
                     $( Api::$api => handlers!(@$how self, call, request, $handler), )*
-                    _ => Err(not_spoken(call.header.api_key)),
                 }
             }
         }
@@ -137,8 +134,11 @@ handlers! {
     alone AlterPartitionReassignments => placement::reassign;
     alone ListPartitionReassignments => placement::list;
     alone OffsetDelete => offsets::delete;
+    alone DescribeClientQuotas => security::describe_quotas;
+    alone AlterClientQuotas => security::alter_quotas;
     alone DescribeUserScramCredentials => security::describe_users;
     alone AlterUserScramCredentials => security::alter_users;
+    alone DescribeQuorum => quorum::describe;
     alone UpdateFeatures => features::update;
     alone DescribeCluster => describe_cluster::answer;
     alone DescribeProducers => transactions_admin::producers;
@@ -146,12 +146,10 @@ handlers! {
     alone ListTransactions => transactions_admin::list;
     start ConsumerGroupHeartbeat => consumer_groups::heartbeat;
     alone ConsumerGroupDescribe => consumer_groups::describe;
+    alone GetTelemetrySubscriptions => telemetry::subscriptions;
+    alone PushTelemetry => telemetry::push;
     alone ListConfigResources => configs::list;
     alone DescribeTopicPartitions => describe_topic_partitions::answer;
-}
-
-fn not_spoken(api_key: i16) -> Hangup {
-    Hangup(format!("a request of API {api_key}, which is not spoken here, arrived"))
 }
 
 impl Service for Endpoint {
@@ -169,7 +167,8 @@ impl Endpoint {
     fn take_in(self: &Arc<Self>, request: Received) -> Result<Step, Hangup> {
         let header = RequestHeader::peek(&request.frame).map_err(|error| Hangup(error.to_string()))?;
         let RequestHeader { api_key, api_version, .. } = header;
-        let api = Api::from_key(api_key).filter(|api| SPOKEN.contains(api)).ok_or_else(|| not_spoken(api_key))?;
+        let not_spoken = || Hangup(format!("a request of API {api_key}, which is not spoken here, arrived"));
+        let api = Api::from_key(api_key).ok_or_else(not_spoken)?;
         let call = Call { header, api, started: self.shared.clock.elapsed() };
         self.shared.counts.request(api, request.frame.len());
         if !api.versions().contains(&api_version) {

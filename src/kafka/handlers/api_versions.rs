@@ -1,7 +1,7 @@
 //! ApiVersions: the table of APIs, as far as they have a handler.
 use std::sync::Arc;
 
-use super::{Call, Endpoint, SPOKEN, features};
+use super::{Call, Endpoint, features};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use crate::kafka::messages::{Api, RequestHeader};
@@ -27,7 +27,7 @@ fn table(endpoint: &Endpoint, call: Call) -> ApiVersionsResponse {
         max_version: *api.versions().end(),
     };
     ApiVersionsResponse {
-        api_keys: SPOKEN.iter().map(entry).collect(),
+        api_keys: Api::ALL.iter().map(entry).collect(),
         supported_features: features::supported(call.header.api_version),
         // Levels can only change with the program, so each life of the broker has an epoch of its own.
         finalized_features_epoch: i64::from(endpoint.shared.log.epoch()),

@@ -1,19 +1,26 @@
-//! DescribeAcls, CreateAcls, DeleteAcls, DescribeUserScramCredentials and AlterUserScramCredentials: there are no rules of
-//! access and no users. The calls are answered, as by a Kafka broker without an authorizer, so that tools can say so.
+//! DescribeAcls, CreateAcls, DeleteAcls, DescribeUserScramCredentials, AlterUserScramCredentials, DescribeClientQuotas and
+//! AlterClientQuotas: there are no rules of access, no users, and no quotas that they could have. The calls are answered, as by a Kafka broker without an authorizer, so that tools can say so.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::alter_client_quotas::{
+    AlterClientQuotasRequest, AlterClientQuotasResponse, EntryDataResponse,
+};
 use crate::kafka::messages::alter_user_scram_credentials::{
     AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
 };
 use crate::kafka::messages::create_acls::{AclCreationResult, CreateAclsRequest, CreateAclsResponse};
 use crate::kafka::messages::delete_acls::{DeleteAclsFilterResult, DeleteAclsRequest, DeleteAclsResponse};
 use crate::kafka::messages::describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
+use crate::kafka::messages::describe_client_quotas::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
 use crate::kafka::messages::describe_user_scram_credentials::{
     DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, DescribeUserScramCredentialsResult,
 };
+
+/// Why there is nothing to know of quotas, and nothing to set.
+const NO_QUOTAS: &str = "security is off: there are no users here, and no quotas";
 
 impl Endpoint {
     fn refusal_in_words(&self, code: ErrorCode) -> (i16, Option<String>) {
@@ -72,4 +79,29 @@ pub async fn alter_users(
         AlterUserScramCredentialsResult { user, error_code, error_message }
     });
     AlterUserScramCredentialsResponse { results: results.collect(), ..Default::default() }
+}
+
+/// Refuses to list quotas.
+pub async fn describe_quotas(
+    endpoint: Arc<Endpoint>,
+    _: Call,
+    _: DescribeClientQuotasRequest,
+) -> DescribeClientQuotasResponse {
+    let error_code = endpoint.refuse(ErrorCode::SecurityDisabled);
+    let error_message = Some(NO_QUOTAS.to_owned());
+    DescribeClientQuotasResponse { error_code, error_message, entries: None, ..Default::default() }
+}
+
+/// Refuses each quota.
+pub async fn alter_quotas(
+    endpoint: Arc<Endpoint>,
+    _: Call,
+    request: AlterClientQuotasRequest,
+) -> AlterClientQuotasResponse {
+    let entries = request.entries.into_iter().map(|entry| EntryDataResponse {
+        error_code: endpoint.refuse(ErrorCode::SecurityDisabled),
+        error_message: Some(NO_QUOTAS.to_owned()),
+        entity: entry.entity,
+    });
+    AlterClientQuotasResponse { entries: entries.collect(), ..AlterClientQuotasResponse::default() }
 }

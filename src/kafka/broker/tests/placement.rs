@@ -1,11 +1,14 @@
-//! Where partitions are: elections, moves, and the pages of their description.
+//! What one broker says of a cluster: elections, moves, pages of partitions, its controller, and metrics of clients.
 use super::*;
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::alter_partition_reassignments::*;
+use crate::kafka::messages::describe_quorum::{self, DescribeQuorumRequest};
 use crate::kafka::messages::describe_topic_partitions::*;
 use crate::kafka::messages::elect_leaders::*;
+use crate::kafka::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest;
 use crate::kafka::messages::list_config_resources::ListConfigResourcesRequest;
 use crate::kafka::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
+use crate::kafka::messages::push_telemetry::PushTelemetryRequest;
 
 #[tokio::test]
 async fn no_election_is_needed() {
@@ -108,4 +111,49 @@ async fn topics_and_the_broker_have_settings() {
     assert_eq!(ask(1, &[]).await, (ErrorCode::None, vec![topic.clone(), broker]));
     assert_eq!(ask(1, &[2, 16]).await, (ErrorCode::None, vec![topic]));
     assert_eq!(ask(1, &[3]).await, (ErrorCode::UnsupportedVersion, vec![]));
+}
+
+#[tokio::test]
+async fn the_only_controller_leads_and_nobody_is_behind() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    let topic = |name: &str, numbers: &[i32]| describe_quorum::TopicData {
+        topic_name: name.to_owned(),
+        partitions: numbers.iter().map(|&partition_index| describe_quorum::PartitionData { partition_index }).collect(),
+    };
+    let request = DescribeQuorumRequest { topics: vec![topic("__cluster_metadata", &[0, 1]), topic("t", &[0])] };
+    for version in 0..=2 {
+        let answer = raw.call(version, &request).await;
+        assert_eq!(answer.error_code, 0);
+        let found: Vec<_> = answer.topics.iter().flat_map(|topic| &topic.partitions).collect();
+        let codes: Vec<_> = found.iter().map(|found| ErrorCode::from_wire(found.error_code)).collect();
+        let unknown = ErrorCode::UnknownTopicOrPartition;
+        assert_eq!(codes, [ErrorCode::None, unknown, unknown]);
+        let [voter] = &found[0].current_voters[..] else { panic!("{:?}", found[0]) };
+        assert_eq!((found[0].leader_id, voter.replica_id), (1, 1));
+        assert_eq!(voter.log_end_offset, found[0].high_watermark);
+        let hosts: Vec<_> = answer.nodes.iter().flat_map(|node| &node.listeners).map(|at| at.host.as_str()).collect();
+        assert_eq!(hosts, if version >= 2 { vec!["kafka.example"] } else { vec![] });
+    }
+}
+
+#[tokio::test]
+async fn no_metrics_of_clients_are_wanted() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    let stranger = raw.call(0, &GetTelemetrySubscriptionsRequest::default()).await;
+    assert_ne!(stranger.client_instance_id, crate::base::Uuid([0; 16]));
+    assert!(stranger.error_code == 0 && stranger.requested_metrics.is_empty() && stranger.push_interval_ms > 0);
+    let client_instance_id = stranger.client_instance_id;
+    let again = raw.call(0, &GetTelemetrySubscriptionsRequest { client_instance_id }).await;
+    assert_eq!(again.client_instance_id, client_instance_id);
+    let push =
+        PushTelemetryRequest { client_instance_id, subscription_id: again.subscription_id, ..Default::default() };
+    for (push, expected) in [
+        (push.clone(), ErrorCode::None),
+        (PushTelemetryRequest { subscription_id: 77, ..push.clone() }, ErrorCode::UnknownSubscriptionId),
+        (PushTelemetryRequest { client_instance_id: Default::default(), ..push }, ErrorCode::InvalidRequest),
+    ] {
+        assert_eq!(ErrorCode::from_wire(raw.call(0, &push).await.error_code), expected);
+    }
 }

@@ -1,10 +1,12 @@
-//! There are no rules of access and no users, and whoever asks is told so.
+//! There are no rules of access, no users and no quotas, and whoever asks is told so.
 use super::*;
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::messages::alter_client_quotas::{self, AlterClientQuotasRequest};
 use crate::kafka::messages::alter_user_scram_credentials::*;
 use crate::kafka::messages::create_acls::*;
 use crate::kafka::messages::delete_acls::*;
 use crate::kafka::messages::describe_acls::*;
+use crate::kafka::messages::describe_client_quotas::DescribeClientQuotasRequest;
 use crate::kafka::messages::describe_user_scram_credentials::*;
 
 #[tokio::test]
@@ -38,4 +40,23 @@ async fn there_are_no_users() {
     let results = raw.call(0, &request).await.results;
     let results = results.iter().map(|result| (result.user.as_str(), ErrorCode::from_wire(result.error_code)));
     assert_eq!(results.collect::<Vec<_>>(), [("u", ErrorCode::ResourceNotFound), ("v", ErrorCode::SecurityDisabled)]);
+}
+
+#[tokio::test]
+async fn there_are_no_quotas() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    for version in 0..=1 {
+        let described = raw.call(version, &DescribeClientQuotasRequest::default()).await;
+        assert_eq!(ErrorCode::from_wire(described.error_code), ErrorCode::SecurityDisabled);
+        assert!(described.error_message.unwrap().contains("no quotas"));
+        let entry = alter_client_quotas::EntryData {
+            entity: vec![alter_client_quotas::EntityData { entity_type: "user".into(), entity_name: None }],
+            ..Default::default()
+        };
+        let request = AlterClientQuotasRequest { entries: vec![entry.clone(), entry], validate_only: false };
+        let codes = raw.call(version, &request).await.entries;
+        let codes: Vec<_> = codes.iter().map(|entry| (entry.error_code, entry.entity.len())).collect();
+        assert_eq!(codes, [(ErrorCode::SecurityDisabled.code(), 1); 2]);
+    }
 }
