@@ -178,6 +178,22 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "group.consumer.migration.policy",
+        default: "bidirectional",
+        help: "whether groups go from one protocol to the other with their members: upgrade, downgrade, bidirectional or disabled",
+        set: |config, text| {
+            let (over, back) = match text {
+                "bidirectional" => (true, true),
+                "upgrade" => (true, false),
+                "downgrade" => (false, true),
+                "disabled" => (false, false),
+                _ => return Err("expected upgrade, downgrade, bidirectional or disabled".to_owned()),
+            };
+            (config.groups.consumers.takes_over, config.groups.takes_back) = (over, back);
+            Ok(())
+        },
+    },
+    Key {
         name: "esker.groups.max",
         default: "50000",
         help: "groups of this broker, those that only commit offsets too",

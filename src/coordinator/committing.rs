@@ -148,6 +148,12 @@ impl Coordinator {
         Ok(told)
     }
 
+    /// Whether somebody is a member that uses the consumer protocol.
+    pub fn has_epochs(&self, group: &str, member: &str) -> bool {
+        let shard = self.0.shards.lock(group);
+        matches!(shard.get(group).map(|slot| &slot.group), Some(Group::Consumer(group)) if group.has_epochs(member))
+    }
+
     /// Whether a member may ask for offsets; whoever does not say that it is one, may.
     ///
     /// # Errors

@@ -72,6 +72,17 @@ pub enum GroupError {
     /// No such group.
     #[error("there is no group '{0}'")]
     GroupNotFound(String),
+    /// A classic group that a member of the consumer protocol cannot enter.
+    #[error("Cannot upgrade classic group {group} to consumer group because {why}.")]
+    CannotBeTakenOver {
+        /// Its id.
+        group: String,
+        /// What stands in the way.
+        why: &'static str,
+    },
+    /// A commit by a member of the consumer protocol in a version of the call that does not know it.
+    #[error("OffsetCommit version 9 or above must be used by members using the modern group protocol")]
+    NeedsEpochs,
     /// Deletion of offsets that a member works on.
     #[error("the group is subscribed to the topic")]
     SubscribedToTopic,

@@ -1,10 +1,13 @@
 //! A group of any protocol, as what runs it sees it.
-use super::calls::{Effect, JoinRefused, Listed, MemberRef, Now, Then, Ticket};
+use super::calls::{Effect, Listed, MemberRef, Now, Then, Ticket};
 use super::classic::{self, Cx};
 use super::consumer::calls::{Around, ENTER};
+use super::consumer::catalog::Catalog;
 use super::consumer::machine::Machine;
+use super::consumer::migration;
 use super::consumer::{self, Beat};
 use super::error::GroupError;
+use super::items::consumer::ConsumerItem;
 use super::items::{ClassicItem, GroupItem};
 use super::offsets::{Offsets, UnusedSince};
 use crate::log::TopicInfo;
@@ -35,25 +38,57 @@ impl Slot {
         Self { group: Group::Classic(classic::Group::new(id, now)), offsets: Offsets::default(), armed: None }
     }
 
-    /// A heartbeat of the consumer protocol. A classic group without members becomes a consumer group when one enters; one
-    /// with members stays what it is until they have left.
+    /// A heartbeat of the consumer protocol. A classic group becomes a consumer group when one enters, with its members, if
+    /// they are consumers that the broker can assign to.
     pub fn beat(&mut self, id: &str, ticket: Ticket, beat: &Beat, around: &Around<'_>, cx: &mut Cx) {
         let error = match &mut self.group {
             Group::Consumer(group) => return group.heartbeat(ticket, beat, around, cx.out),
             Group::Classic(group) if group.state() == classic::State::Dead => {
                 GroupError::NotAvailable("the group is being deleted".to_owned())
             }
-            Group::Classic(group) if beat.epoch == ENTER && group.is_unused() => {
-                let mut consumers = consumer::Group::new(id, group.generation());
-                consumers.heartbeat(ticket, beat, around, cx.out);
-                if consumers.size() > 0 {
-                    self.group = Group::Consumer(consumers);
-                }
-                return;
-            }
-            Group::Classic(_) => GroupError::GroupNotFound(id.to_owned()),
+            Group::Classic(_) if beat.epoch == ENTER => return self.take_over(id, ticket, beat, around, cx),
+            // Kafka says here that there is no such group, which clients take for the end; this lets them enter again.
+            Group::Classic(_) => GroupError::UnknownMember,
         };
         cx.out.push(Effect::Beaten(ticket, Err(error)));
+    }
+
+    /// A classic group becomes a consumer group, unless the one who enters is refused.
+    fn take_over(&mut self, id: &str, ticket: Ticket, beat: &Beat, around: &Around<'_>, cx: &mut Cx) {
+        let Group::Classic(group) = &mut self.group else { return };
+        let taken = match group.size() {
+            0 => Ok(ConsumerItem { epoch: group.generation(), target_epoch: group.generation(), ..Default::default() }),
+            _ if !around.rules.takes_over => Err("online upgrade is disabled"),
+            size if size > around.rules.max_size => Err("the group size exceeds the consumer group maximum size"),
+            _ => migration::taken_over(group.known_item(), around.topics),
+        };
+        let item = match taken {
+            Ok(item) => item,
+            Err(why) => {
+                let error = GroupError::CannotBeTakenOver { group: id.to_owned(), why };
+                return cx.out.push(Effect::Beaten(ticket, Err(error)));
+            }
+        };
+        let mut consumers = consumer::Group::restore(id, item, around.rules, cx.now.ms);
+        consumers.heartbeat(ticket, beat, around, cx.out);
+        if consumers.has_consumers() {
+            tracing::info!(group = id, members = group.size(), "the consumer protocol takes a classic group over");
+            group.hand_over(cx);
+            self.group = Group::Consumer(consumers);
+        }
+    }
+
+    /// A consumer group of which all members use the classic protocol becomes a classic one, and they join again.
+    pub fn give_back(&mut self, id: &str, catalog: &dyn Catalog, cx: &mut Cx) {
+        let Group::Consumer(group) = &self.group else { return };
+        if !cx.rules.takes_back || group.size() > cx.rules.max_size {
+            return;
+        }
+        if let Some(item) = group.given_back(catalog, cx.now) {
+            tracing::info!(group = id, members = item.members.len(), "no member uses the consumer protocol any more");
+            cx.out.push(Effect::Store(GroupItem::Classic(item.clone()), Then::Nothing));
+            self.group = Group::Classic(classic::Group::restore(id, item, cx));
+        }
     }
 
     /// A consumer group without members becomes a classic one when somebody joins.
@@ -111,12 +146,8 @@ impl Group {
             Self::Classic(group) => group.stored(then, stored, cx),
             Self::Consumer(group) => match then {
                 Then::Beats => group.stored(stored, cx.out),
-                // The group has become another one since.
-                Then::Joined(ticket, joined) => {
-                    let refused = JoinRefused { member_id: joined.member_id, error: GroupError::UnknownMember };
-                    cx.out.push(Effect::Joined(ticket, Err(refused)));
-                }
-                Then::Nothing | Then::Begin { .. } | Then::Settle { .. } => {}
+                // Of the classic group that it was. Whoever waited has heard so.
+                Then::Nothing | Then::Begin { .. } | Then::Settle { .. } | Then::Joined(..) => {}
             },
         }
     }

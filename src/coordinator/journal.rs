@@ -66,6 +66,10 @@ impl Catalog for Log {
         Log::topic(self, name).map(|topic| shape(&topic))
     }
 
+    fn name_of(&self, id: Uuid) -> Option<String> {
+        self.topic_by_id(id).map(|topic| topic.name.clone())
+    }
+
     fn shapes(&self) -> Vec<TopicShape> {
         self.topics().iter().map(|topic| shape(topic)).collect()
     }

@@ -1,13 +1,13 @@
 //! The calls of members.
 use std::fmt::Write;
 
-use super::Coordinator;
-use super::calls::{Effect, JoinGroup, JoinRefused, Leaving, MemberRef, SyncGroup};
+use super::calls::{JoinGroup, JoinRefused, Leaving, MemberRef, Now, SyncGroup};
 use super::consumer::Beat;
 use super::consumer::calls::{Around, ENTER};
 use super::error::GroupError;
 use super::group::{Group, Slot};
 use super::shards::{BeatAnswer, JoinAnswer, SyncAnswer};
+use super::{Coordinator, Inner};
 use crate::base::{Random, Uuid};
 
 impl Coordinator {
@@ -32,12 +32,7 @@ impl Coordinator {
                 }
                 match &mut slot.group {
                     Group::Classic(group) => group.join(ticket, join, cx),
-                    // Its members use the consumer protocol.
-                    Group::Consumer(_) => {
-                        let refused =
-                            JoinRefused { member_id: join.member_id, error: GroupError::InconsistentProtocol };
-                        cx.out.push(Effect::Joined(ticket, Err(refused)));
-                    }
+                    Group::Consumer(group) => group.join(ticket, join, &self.0.around(cx.now), cx.out),
                 }
             });
             Ok(answered)
@@ -71,7 +66,7 @@ impl Coordinator {
             let (ticket, answered) = shard.sync_ticket();
             shard.ask(group, |slot, cx| match &mut slot.group {
                 Group::Classic(group) => group.sync(ticket, sync, cx),
-                Group::Consumer(_) => cx.out.push(Effect::Synced(ticket, Err(GroupError::UnknownMember))),
+                Group::Consumer(group) => group.sync(ticket, &sync, &self.0.around(cx.now), cx.out),
             });
             Ok(answered)
         });
@@ -86,7 +81,7 @@ impl Coordinator {
         check_id(group)?;
         let beat = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
             Group::Classic(group) => group.heartbeat(member, cx.now),
-            Group::Consumer(_) => Err(GroupError::UnknownMember),
+            Group::Consumer(group) => group.classic_heartbeat(member, &self.0.around(cx.now)),
         };
         self.0.shards.lock(group).ask(group, beat).unwrap_or(Err(GroupError::UnknownMember))
     }
@@ -106,9 +101,7 @@ impl Coordinator {
             }
             let (ticket, answered) = shard.beat_ticket();
             shard.ask(group, |slot, cx| {
-                let (rules, topics) = (&self.0.options.consumers, &*self.0.topics);
-                let around = Around { rules, topics, now_ms: cx.now.ms };
-                slot.beat(group, ticket, &beat, &around, cx);
+                slot.beat(group, ticket, &beat, &self.0.around(cx.now), cx);
             });
             Ok(answered)
         });
@@ -124,9 +117,15 @@ impl Coordinator {
         let nobody = || Ok(vec![Err(GroupError::UnknownMember); leaving.len()]);
         let leave = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
             Group::Classic(group) => group.leave(leaving, cx),
-            Group::Consumer(_) => nobody(),
+            Group::Consumer(group) => group.leave(leaving, cx.out),
         };
         self.0.shards.lock(group).ask(group, leave).unwrap_or_else(nobody)
+    }
+}
+
+impl Inner {
+    fn around(&self, now: Now) -> Around<'_> {
+        Around { rules: &self.options.consumers, topics: &*self.topics, now_ms: now.ms }
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`journal`] | what the coordinator needs of the log |
 //! | [`classic`] | groups that join and sync (pure) |
 //! | [`consumer`] | groups of the consumer protocol, KIP-848 (pure) |
+//! | `embedded` | what consumers embed in the classic protocol |
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
 //! | `shards` | what runs the groups |
@@ -24,6 +25,7 @@ pub mod calls;
 pub mod classic;
 mod committing;
 pub mod consumer;
+mod embedded;
 pub mod error;
 mod group;
 pub mod items;
@@ -171,7 +173,7 @@ impl Coordinator {
         surroundings: Surroundings,
     ) -> Result<Self, OpenError> {
         let Surroundings { journal, topics, clock, random, metrics, tasks } = surroundings;
-        let (shards, ends) = Shards::new(journal, clock, options.rules());
+        let (shards, ends) = Shards::new(journal, topics.clone(), clock, options.rules());
         let loss = lost_wal.map(|id| value_of(&id)).filter(|id| items.get(LOSS_KEY) != Some(id));
         let mut emptied = recover(&shards, items, loss.is_some(), &options)?;
         emptied.extend(loss.map(|id| (LOSS_KEY.to_owned(), Some(id))));

@@ -24,6 +24,9 @@ pub struct GroupOptions {
     pub max_groups: usize,
     /// Bytes of what the members of one group say of themselves, with their assignments.
     pub max_group_bytes: usize,
+    /// `group.consumer.migration.policy`, one half: groups of the consumer protocol without such members become classic.
+    /// The other half is with the `consumers`.
+    pub takes_back: bool,
     /// `group.consumer.*`: groups of the consumer protocol.
     pub consumers: consumer::Rules,
 }
@@ -40,12 +43,14 @@ impl Default for GroupOptions {
             retention_check_ms: 10 * 60 * 1000,
             max_groups: 50_000,
             max_group_bytes: 4 << 20,
+            takes_back: true,
             consumers: consumer::Rules {
                 heartbeat_ms: 5_000,
                 session_ms: 45_000,
                 max_size: i32::MAX as usize,
                 assignors: Assignor::ALL.to_vec(),
                 max_bytes: 4 << 20,
+                takes_over: true,
             },
         }
     }
@@ -58,6 +63,7 @@ impl GroupOptions {
             initial_delay_ms: i64::from(self.initial_rebalance_delay_ms),
             max_size: self.max_size,
             max_bytes: self.max_group_bytes,
+            takes_back: self.takes_back,
         }
     }
 

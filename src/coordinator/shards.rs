@@ -17,7 +17,7 @@ use super::consumer::Beaten;
 use super::error::GroupError;
 use super::group::Slot;
 use super::items::{Changes, group_key, value_of};
-use super::journal::{Journal, JournalError};
+use super::journal::{Journal, JournalError, Topics};
 use super::offsets::Plan;
 use crate::base::Clock;
 
@@ -39,6 +39,7 @@ pub struct Shards {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     journal: Arc<dyn Journal>,
+    topics: Arc<dyn Topics>,
     clock: Clock,
     rules: Rules,
     groups: AtomicUsize,
@@ -81,13 +82,14 @@ pub struct Tasks {
 
 impl Shards {
     /// No groups yet.
-    pub fn new(journal: Arc<dyn Journal>, clock: Clock, rules: Rules) -> (Arc<Self>, Tasks) {
+    pub fn new(journal: Arc<dyn Journal>, topics: Arc<dyn Topics>, clock: Clock, rules: Rules) -> (Arc<Self>, Tasks) {
         let (unfinished, finished) = mpsc::unbounded_channel();
         let (wake, woken) = watch::channel(NEVER);
         let shards = Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             journal,
+            topics,
             clock,
             rules,
             groups: AtomicUsize::new(0),
@@ -208,7 +210,9 @@ impl Locked<'_> {
         let id = self.shard.slots.get_key_value(group)?.0.clone();
         let slot = self.shard.slots.get_mut(group)?;
         let (now, mut out) = (self.shards.now(), Vec::new());
-        let answer = question(slot, &mut Cx { rules: &self.shards.rules, now, out: &mut out });
+        let mut cx = Cx { rules: &self.shards.rules, now, out: &mut out };
+        let answer = question(slot, &mut cx);
+        slot.give_back(group, &*self.shards.topics, &mut cx);
         self.perform(&id, now, out);
         self.rearm(&id);
         Some(answer)

@@ -1,2 +1,3 @@
+mod migration;
 mod model;
 mod running;

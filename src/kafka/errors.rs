@@ -150,7 +150,8 @@ impl From<&GroupError> for ErrorCode {
             // What Kafka says when a group is too large for a record of its state.
             GroupError::GroupTooLarge { .. } => Self::UnknownServerError,
             GroupError::NonEmptyGroup => Self::NonEmptyGroup,
-            GroupError::GroupNotFound(_) => Self::GroupIdNotFound,
+            GroupError::GroupNotFound(_) | GroupError::CannotBeTakenOver { .. } => Self::GroupIdNotFound,
+            GroupError::NeedsEpochs => Self::UnsupportedVersion,
             GroupError::SubscribedToTopic => Self::GroupSubscribedToTopic,
             GroupError::MetadataTooLarge(_) => Self::OffsetMetadataTooLarge,
             GroupError::UnstableOffset => Self::UnstableOffsetCommit,

@@ -17,16 +17,15 @@
 //! | `rebalance` | from one generation to the next; time-outs |
 //! | `live` | syncs, heartbeats, leaving, commits |
 //! | `member` | one member |
-//! | `subscription` | topics of a member of type `consumer` |
 mod join;
 mod live;
 mod member;
 mod rebalance;
-mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::{Described, Effect, Listed, Now, Ticket};
+use super::embedded::Subscription;
 use super::error::GroupError;
 use super::items::{ClassicItem, GroupItem};
 use super::offsets::UnusedSince;
@@ -44,6 +43,8 @@ pub struct Rules {
     pub max_size: usize,
     /// Bytes of a group's item.
     pub max_bytes: usize,
+    /// `group.consumer.migration.policy` allows that a group of the consumer protocol becomes a classic one.
+    pub takes_back: bool,
 }
 
 /// The surroundings of a call.
@@ -216,14 +217,38 @@ impl Group {
         self.members.len()
     }
 
+    /// Another protocol has taken the group over: whoever waits is told to join again.
+    pub fn hand_over(&mut self, cx: &mut Cx) {
+        for (id, member) in &mut self.members {
+            turn_away(cx.out, member.joining.take(), id, GroupError::RebalanceInProgress);
+            if let Some(ticket) = member.syncing.take() {
+                cx.out.push(Effect::Synced(ticket, Err(GroupError::RebalanceInProgress)));
+            }
+        }
+    }
+
+    /// The item for a group of another protocol: without those who do not know yet that they are members.
+    pub fn known_item(&self) -> ClassicItem {
+        let mut item = self.classic_item(self.is_rebalancing(), |member| self.members[member].assignment.clone());
+        item.members.retain(|member| !self.members[&member.id].is_new);
+        item
+    }
+
+    fn is_rebalancing(&self) -> bool {
+        !matches!(self.state, State::Stable | State::Empty)
+    }
+
     /// The item that says all of this.
     fn item(&self) -> GroupItem {
-        let rebalancing = !matches!(self.state, State::Stable | State::Empty);
-        self.item_with(rebalancing, |member| self.members[member].assignment.clone())
+        self.item_with(self.is_rebalancing(), |member| self.members[member].assignment.clone())
     }
 
     fn item_with(&self, rebalancing: bool, assignment: impl Fn(&str) -> bytes::Bytes) -> GroupItem {
-        GroupItem::Classic(ClassicItem {
+        GroupItem::Classic(self.classic_item(rebalancing, assignment))
+    }
+
+    fn classic_item(&self, rebalancing: bool, assignment: impl Fn(&str) -> bytes::Bytes) -> ClassicItem {
+        ClassicItem {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone(),
@@ -231,7 +256,7 @@ impl Group {
             rebalancing,
             since_ms: self.since_ms,
             members: self.members.iter().map(|(id, member)| member.item(id, assignment(id))).collect(),
-        })
+        }
     }
 
     /// When [`Group::tick`] has something to do.
@@ -347,7 +372,7 @@ impl Group {
         }
         let mut all = BTreeSet::new();
         for member in self.members.values() {
-            all.extend(subscription::topics(&member.metadata(protocol))?);
+            all.extend(Subscription::topics(&member.metadata(protocol))?);
         }
         Some(all)
     }

@@ -34,7 +34,7 @@ impl Bench {
         let now = Now { ms: 0, wall_ms: 1_700_000_000_000 };
         Self {
             group: Group::new("g", now),
-            rules: Rules { initial_delay_ms: 3_000, max_size: 4, max_bytes: 10_000 },
+            rules: Rules { initial_delay_ms: 3_000, max_size: 4, max_bytes: 10_000, takes_back: true },
             now,
             next: 0,
             joins: BTreeMap::new(),

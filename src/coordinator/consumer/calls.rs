@@ -2,7 +2,7 @@
 use super::assignor::Assignor;
 use super::catalog::Catalog;
 use super::partitions::Partitions;
-use crate::coordinator::items::consumer::MemberState;
+use crate::coordinator::items::consumer::{ClassicSide, MemberState};
 
 /// Epoch of a call that enters the group.
 pub const ENTER: i32 = 0;
@@ -40,6 +40,8 @@ pub struct Beat {
     pub assignor: Option<String>,
     /// The partitions that it owns.
     pub owned: Option<Partitions>,
+    /// What a client of the classic protocol says beside that.
+    pub classic: Option<ClassicSide>,
 }
 
 impl Beat {
@@ -82,6 +84,8 @@ pub struct Rules {
     pub assignors: Vec<Assignor>,
     /// Bytes of a group's item.
     pub max_bytes: usize,
+    /// `group.consumer.migration.policy` allows that classic groups are taken over, with their members.
+    pub takes_over: bool,
 }
 
 /// The surroundings of a call.
@@ -129,6 +133,8 @@ pub struct DescribedConsumer {
     pub names: Vec<String>,
     /// Pattern of the topics that it wants.
     pub pattern: Option<String>,
+    /// Whether it uses the classic protocol.
+    pub is_classic: bool,
     /// What it waits for.
     pub state: MemberState,
     /// What it has.

@@ -22,6 +22,8 @@ pub trait Catalog {
     fn version(&self) -> u64;
     /// A topic by name.
     fn shape(&self, name: &str) -> Option<TopicShape>;
+    /// The name of a topic.
+    fn name_of(&self, id: Uuid) -> Option<String>;
     /// All topics.
     fn shapes(&self) -> Vec<TopicShape>;
 }

@@ -1,6 +1,7 @@
 //! What a call must be before it is looked at what it asks for.
 use super::calls::{AWAY, Beat, ENTER, LEAVE, Rules};
 use crate::coordinator::error::GroupError;
+use crate::coordinator::items::Blob;
 use crate::coordinator::items::consumer::ConsumerMember;
 
 /// Whether a heartbeat makes sense.
@@ -54,6 +55,8 @@ pub fn weight(id: &str, member: &ConsumerMember) -> usize {
     let texts = [&member.instance, &member.rack, &member.pattern, &member.assignor];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
     let names: usize = member.names.iter().map(|name| name.len() + 3).sum();
+    let protocols = member.classic.iter().flat_map(|classic| &classic.protocols);
+    let protocols: usize = protocols.map(|(name, Blob(bytes))| name.len() + bytes.len() * 4 / 3 + 16).sum();
     let partitions = member.assigned.len() + member.revoking.len() + member.target.len();
-    id.len() + member.client_id.len() + member.client_host.len() + texts + names + partitions * 4 + 256
+    id.len() + member.client_id.len() + member.client_host.len() + texts + names + protocols + partitions * 4 + 256
 }

@@ -3,13 +3,16 @@
 //! One write of the group's item is under way at a time. What changes meanwhile goes into the next one, so a group of many
 //! members is not written once for each of them. An answer waits for the first write that holds what it tells.
 use super::calls::{Around, Beat, Beaten, DescribedConsumer, DescribedConsumers, Rules};
+use super::catalog::Catalog;
 use super::machine::Machine;
-use super::reconcile;
+use super::{migration, reconcile};
 use crate::base::Uuid;
-use crate::coordinator::calls::{Effect, Listed, MemberRef, Then, Ticket};
+use crate::coordinator::calls::{
+    Effect, JoinGroup, JoinRefused, Joined, Leaving, Listed, MemberRef, Now, SyncGroup, Synced, Then, Ticket,
+};
 use crate::coordinator::error::GroupError;
-use crate::coordinator::items::GroupItem;
 use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember};
+use crate::coordinator::items::{ClassicItem, GroupItem};
 
 /// A group of the consumer protocol.
 #[derive(Debug)]
@@ -21,9 +24,36 @@ pub struct Group {
     /// The item is not what was last handed to the journal.
     is_dirty: bool,
     /// The write that is under way, if one is: the answers that it lets go.
-    writing: Option<Vec<(Ticket, Beaten)>>,
+    writing: Option<Vec<Waiting>>,
     /// Answers for the write after that.
-    waiting: Vec<(Ticket, Beaten)>,
+    waiting: Vec<Waiting>,
+}
+
+/// An answer that waits for a write.
+#[derive(Debug)]
+struct Waiting(Ticket, Told);
+
+#[derive(Debug)]
+enum Told {
+    Beaten(Beaten),
+    Joined(Joined),
+    Synced(Synced),
+}
+
+impl Waiting {
+    /// The answer, if the write that it waits for has gone well.
+    fn answer(self, stored: &Result<(), GroupError>) -> Effect {
+        let Self(ticket, told) = self;
+        let refused = |member_id| move |error| JoinRefused { member_id, error };
+        match told {
+            Told::Beaten(beaten) => Effect::Beaten(ticket, stored.clone().map(|()| beaten)),
+            Told::Joined(joined) => {
+                let member_id = joined.member_id.clone();
+                Effect::Joined(ticket, stored.clone().map(|()| joined).map_err(refused(member_id)))
+            }
+            Told::Synced(synced) => Effect::Synced(ticket, stored.clone().map(|()| synced)),
+        }
+    }
 }
 
 impl Group {
@@ -48,10 +78,70 @@ impl Group {
             return out.push(Effect::Beaten(ticket, Err(being_deleted())));
         }
         match self.machine.heartbeat(beat, around) {
-            Ok(beaten) => self.waiting.push((ticket, beaten)),
+            Ok(beaten) => self.waiting.push(Waiting(ticket, Told::Beaten(beaten))),
             Err(error) => out.push(Effect::Beaten(ticket, Err(error))),
         }
         self.write(out);
+    }
+
+    /// A client of the classic protocol joins, or joins again.
+    pub fn join(&mut self, ticket: Ticket, join: JoinGroup, around: &Around<'_>, out: &mut Vec<Effect>) {
+        let joined = match () {
+            () if self.is_dead => Err(being_deleted()),
+            // Nobody was given that id by this group.
+            () if self.size() == 0 && !join.member_id.is_empty() => Err(GroupError::UnknownMember),
+            () => self.machine.join(&join, around),
+        };
+        match joined {
+            Ok(joined) => self.waiting.push(Waiting(ticket, Told::Joined(joined))),
+            Err(error) => {
+                let told = if error == GroupError::MemberIdRequired { join.new_member_id } else { join.member_id };
+                out.push(Effect::Joined(ticket, Err(JoinRefused { member_id: told, error })));
+            }
+        }
+        self.write(out);
+    }
+
+    /// A member of the classic protocol asks for its assignment.
+    pub fn sync(&mut self, ticket: Ticket, sync: &SyncGroup, around: &Around<'_>, out: &mut Vec<Effect>) {
+        let synced = if self.is_dead { Err(being_deleted()) } else { self.machine.sync(sync, around) };
+        match synced {
+            Ok(synced) => self.waiting.push(Waiting(ticket, Told::Synced(synced))),
+            Err(error) => out.push(Effect::Synced(ticket, Err(error))),
+        }
+        self.write(out);
+    }
+
+    /// A member of the classic protocol says that it is alive.
+    ///
+    /// # Errors
+    /// [`GroupError::RebalanceInProgress`] tells it to join again; others that it has lost its place.
+    pub fn classic_heartbeat(&mut self, member: &MemberRef, around: &Around<'_>) -> Result<(), GroupError> {
+        if self.is_dead { Err(being_deleted()) } else { self.machine.classic_heartbeat(member, around) }
+    }
+
+    /// Members leave, or are removed by an administrator. One answer each.
+    ///
+    /// # Errors
+    /// [`GroupError::NotAvailable`] while the group is being deleted.
+    pub fn leave(
+        &mut self,
+        leaving: &[Leaving],
+        out: &mut Vec<Effect>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        if self.is_dead {
+            return Err(being_deleted());
+        }
+        let answers = leaving.iter().map(|one| self.machine.remove_member(one)).collect();
+        self.write(out);
+        Ok(answers)
+    }
+
+    /// The group as a classic one, if it has members, all of them use the classic protocol, and all that was said is
+    /// durable.
+    pub fn given_back(&self, catalog: &dyn Catalog, now: Now) -> Option<ClassicItem> {
+        let is_quiet = !self.is_dead && !self.is_dirty && self.writing.is_none();
+        if is_quiet { migration::given_back(self.machine.item(), catalog, now) } else { None }
     }
 
     /// Removes the members whose time is over.
@@ -69,15 +159,12 @@ impl Group {
     /// what this one did.
     pub fn stored(&mut self, stored: Result<(), GroupError>, out: &mut Vec<Effect>) {
         let covered = self.writing.take().unwrap_or_default();
+        out.extend(covered.into_iter().map(|waiting| waiting.answer(&stored)));
         match stored {
-            Ok(()) => {
-                answer(covered, out);
-                self.write(out);
-            }
-            Err(error) => {
+            Ok(()) => self.write(out),
+            Err(_) => {
                 self.is_dirty = true;
-                let refused = covered.into_iter().chain(std::mem::take(&mut self.waiting));
-                out.extend(refused.map(|(ticket, _)| Effect::Beaten(ticket, Err(error.clone()))));
+                out.extend(self.waiting.drain(..).map(|waiting| waiting.answer(&stored)));
             }
         }
     }
@@ -92,7 +179,7 @@ impl Group {
                 self.writing = Some(std::mem::take(&mut self.waiting));
                 out.push(Effect::Store(GroupItem::Consumer(self.machine.item().clone()), Then::Beats));
             }
-            None => answer(std::mem::take(&mut self.waiting), out),
+            None => out.extend(self.waiting.drain(..).map(|waiting| waiting.answer(&Ok(())))),
         }
     }
 
@@ -177,13 +264,25 @@ impl Group {
     /// Whether somebody is a member under that epoch.
     ///
     /// # Errors
-    /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`].
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`], and for one of the classic protocol
+    /// [`GroupError::IllegalGeneration`].
     pub fn check_epoch(&self, member: &str, epoch: i32) -> Result<(), GroupError> {
         match self.machine.member(member) {
             None => Err(GroupError::UnknownMember),
-            Some(member) if member.epoch != epoch => Err(GroupError::StaleMemberEpoch),
-            Some(_) => Ok(()),
+            Some(member) if member.epoch == epoch => Ok(()),
+            Some(member) if member.classic.is_some() => Err(GroupError::IllegalGeneration),
+            Some(_) => Err(GroupError::StaleMemberEpoch),
         }
+    }
+
+    /// Whether there are members that use the consumer protocol.
+    pub fn has_consumers(&self) -> bool {
+        self.machine.item().members.values().any(|member| member.classic.is_none())
+    }
+
+    /// Whether somebody is a member that uses the consumer protocol.
+    pub fn has_epochs(&self, member: &str) -> bool {
+        self.machine.member(member).is_some_and(|member| member.classic.is_none())
     }
 
     /// Whether it may be deleted.
@@ -212,10 +311,6 @@ impl Group {
     }
 }
 
-fn answer(waiting: Vec<(Ticket, Beaten)>, out: &mut Vec<Effect>) {
-    out.extend(waiting.into_iter().map(|(ticket, beaten)| Effect::Beaten(ticket, Ok(beaten))));
-}
-
 fn being_deleted() -> GroupError {
     GroupError::NotAvailable("the group is being deleted".to_owned())
 }
@@ -230,6 +325,7 @@ fn described(id: &str, member: &ConsumerMember) -> DescribedConsumer {
         client_host: member.client_host.clone(),
         names: member.names.iter().cloned().collect(),
         pattern: member.pattern.clone(),
+        is_classic: member.classic.is_some(),
         state: member.state,
         assigned: member.assigned.clone(),
         target: member.target.clone(),

@@ -14,6 +14,7 @@ use super::pattern::Pattern;
 use super::reconcile;
 use crate::base::Uuid;
 use crate::coordinator::error::GroupError;
+use crate::coordinator::items::TopicPartition;
 use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember, MemberState};
 
 /// When a member is gone.
@@ -59,12 +60,13 @@ impl Machine {
     pub fn restore(id: &str, item: ConsumerItem, rules: &Rules, now_ms: i64) -> Self {
         let mut machine = Self::of(id, item);
         for (id, member) in &machine.item.members {
+            let session = now_ms + session_ms(member, rules);
             if let Some(instance) = &member.instance {
                 machine.statics.insert(instance.clone(), id.clone());
             }
             machine.held.extend(member.assigned.iter().chain(&member.revoking));
             let rebalance = rebalance_deadline(member, now_ms);
-            machine.deadlines.insert(id.clone(), Deadlines { session: now_ms + rules.session_ms, rebalance });
+            machine.deadlines.insert(id.clone(), Deadlines { session, rebalance });
         }
         machine
     }
@@ -142,7 +144,7 @@ impl Machine {
     }
 
     /// Changes what was found to be right: nothing is refused from here on.
-    fn go_on(
+    pub(super) fn go_on(
         &mut self,
         id: String,
         replaced: Option<String>,
@@ -181,7 +183,7 @@ impl Machine {
         };
         match known {
             Some((old, member)) if old != id => match enters {
-                true if member.epoch == AWAY => Ok(Some(old.clone())),
+                true if member.epoch == AWAY || member.classic.is_some() => Ok(Some(old.clone())),
                 true => Err(GroupError::UnreleasedInstance),
                 false => Err(GroupError::FencedInstance),
             },
@@ -198,14 +200,16 @@ impl Machine {
         let settled = |member: &ConsumerMember| reconcile::is_settled(member, self.item.epoch);
         let same_client =
             |member: &ConsumerMember| member.client_id == beat.client_id && member.client_host == beat.client_host;
+        // A heartbeat of a member that was a classic one makes it one of the consumer protocol.
+        let was_so = |member: &ConsumerMember| member.classic.is_none();
         beat.is_bare()
             && self.seen == Some(around.topics.version())
             && self.item.epoch == self.item.target_epoch
-            && self.item.members.get(id).is_some_and(|member| settled(member) && same_client(member))
+            && self.item.members.get(id).is_some_and(|member| settled(member) && same_client(member) && was_so(member))
     }
 
     /// A member with what it says of itself.
-    fn updated(
+    pub(super) fn updated(
         &self,
         id: &str,
         before: Option<ConsumerMember>,
@@ -218,6 +222,7 @@ impl Machine {
         if is_back {
             // It owns nothing so far and gets what it had.
             (member.epoch, member.previous_epoch, member.state) = (ENTER, ENTER, MemberState::Stable);
+            member.revoking.clear();
         }
         if beat.epoch == ENTER {
             // Whoever enters says all that it wants; another process under the same name may want something else.
@@ -231,6 +236,7 @@ impl Machine {
         update(&mut member.instance, &beat.instance_id);
         update(&mut member.rack, &beat.rack_id);
         update(&mut member.assignor, &beat.assignor);
+        member.classic.clone_from(&beat.classic);
         member.client_id.clone_from(&beat.client_id);
         member.client_host.clone_from(&beat.client_host);
         if beat.rebalance_timeout_ms != -1 {
@@ -297,7 +303,7 @@ impl Machine {
         Ok(Beaten { member_id: id, epoch: beat.epoch, interval_ms: 0, assignment: None })
     }
 
-    fn leave_for_good(&mut self, id: &str) {
+    pub(super) fn leave_for_good(&mut self, id: &str) {
         if self.remove(id).is_some() {
             self.item.epoch = next(self.item.epoch);
             self.seen = None;
@@ -383,10 +389,37 @@ impl Machine {
         self.item.members.insert(id.to_owned(), member);
     }
 
-    fn touch(&mut self, id: &str, around: &Around<'_>) {
+    pub(super) fn touch(&mut self, id: &str, around: &Around<'_>) {
+        let session_ms = self.item.members.get(id).map_or(0, |member| session_ms(member, around.rules));
         if let Some(deadlines) = self.deadlines.get_mut(id) {
-            deadlines.session = around.now_ms + around.rules.session_ms;
+            deadlines.session = around.now_ms + session_ms;
         }
+    }
+
+    /// A classic member has to join, or to sync, within its rebalance time-out; from now on if `anew`.
+    pub(super) fn expect(&mut self, id: &str, now_ms: i64, anew: bool) {
+        let Some(member) = self.item.members.get(id) else { return };
+        let at = now_ms + i64::from(member.rebalance_ms.max(0));
+        if let Some(deadlines) = self.deadlines.get_mut(id).filter(|deadlines| anew || deadlines.rebalance.is_none()) {
+            deadlines.rebalance = Some(at);
+        }
+    }
+
+    /// A classic member has synced.
+    pub(super) fn expect_nothing(&mut self, id: &str) {
+        if let Some(deadlines) = self.deadlines.get_mut(id) {
+            deadlines.rebalance = None;
+        }
+    }
+
+    /// Member id of a static member.
+    pub(super) fn owner_of(&self, instance: &str) -> Option<&str> {
+        self.statics.get(instance).map(String::as_str)
+    }
+
+    /// Whether some member owns a partition.
+    pub(super) fn is_held(&self, place: &TopicPartition) -> bool {
+        self.held.contains(place)
     }
 
     fn beaten(&self, id: &str, tell: bool, around: &Around<'_>) -> Beaten {
@@ -400,9 +433,15 @@ impl Machine {
     }
 }
 
-/// Until when a member has to give partitions up, if it has to.
+/// Without a word for so long, a member is gone.
+fn session_ms(member: &ConsumerMember, rules: &Rules) -> i64 {
+    member.classic.as_ref().map_or(rules.session_ms, |classic| i64::from(classic.session_ms))
+}
+
+/// Until when a member has to give partitions up, if it has to. A classic one does so by joining again.
 fn rebalance_deadline(member: &ConsumerMember, now_ms: i64) -> Option<i64> {
-    (member.state == MemberState::Unrevoked).then(|| now_ms + i64::from(member.rebalance_ms.max(0)))
+    (member.state == MemberState::Unrevoked && member.classic.is_none())
+        .then(|| now_ms + i64::from(member.rebalance_ms.max(0)))
 }
 
 /// The epoch after another one.

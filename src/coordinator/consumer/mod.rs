@@ -15,6 +15,8 @@
 //! |---|---|
 //! | [`calls`] | what members ask, and what they are told |
 //! | [`machine`] | members, epochs, targets |
+//! | `classic` | members of the classic protocol |
+//! | [`migration`] | from one protocol to the other, with members |
 //! | [`group`] | answers wait until what they tell is durable |
 //! | `checks` | what a call must be |
 //! | `reconcile` | a member's way to its target |
@@ -26,8 +28,10 @@ pub mod assignor;
 pub mod calls;
 pub mod catalog;
 mod checks;
+mod classic;
 pub mod group;
 pub mod machine;
+pub mod migration;
 pub mod partitions;
 pub mod pattern;
 mod reconcile;

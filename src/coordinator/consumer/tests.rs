@@ -1,5 +1,6 @@
 //! The pure machine: what each call does and why it is refused; and a model under random interleavings.
 mod answers;
+mod classic;
 mod epochs;
 mod model;
 
@@ -22,6 +23,7 @@ fn rules() -> Rules {
         max_size: 4,
         assignors: Assignor::ALL.to_vec(),
         max_bytes: 1 << 20,
+        takes_over: true,
     }
 }
 
@@ -58,6 +60,10 @@ impl Catalog for Topics {
 
     fn shape(&self, name: &str) -> Option<TopicShape> {
         self.shapes.get(name).cloned()
+    }
+
+    fn name_of(&self, id: Uuid) -> Option<String> {
+        self.shapes.values().find(|shape| shape.id == id).map(|shape| shape.name.clone())
     }
 
     fn shapes(&self) -> Vec<TopicShape> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Uuid;
 use crate::coordinator::consumer::partitions::{self, Partitions};
+use crate::coordinator::items::Blob;
 
 /// A group of the consumer protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,6 +64,18 @@ pub struct ConsumerMember {
     /// Partitions that it shall own in the end.
     #[serde(default, with = "partitions", skip_serializing_if = "Partitions::is_empty")]
     pub target: Partitions,
+    /// What it says beside that, if it uses the classic protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classic: Option<ClassicSide>,
+}
+
+/// What a member says that uses the classic protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassicSide {
+    /// Session time-out in ms.
+    pub session_ms: i32,
+    /// Names of the protocols that it knows, and what it says of itself in each, the preferred one first; never none.
+    pub protocols: Vec<(String, Blob)>,
 }
 
 /// Epoch of a static member that has left for a while.

@@ -81,7 +81,7 @@ fn items_of_others_are_passed_over_and_damaged_ones_named() {
 
 #[test]
 fn the_format_of_consumer_groups_stays_what_it_is() {
-    use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember, MemberState};
+    use crate::coordinator::items::consumer::{ClassicSide, ConsumerItem, ConsumerMember, MemberState};
     let places =
         |numbers: &[i32]| numbers.iter().map(|&partition| TopicPartition { topic: TOPIC, partition }).collect();
     let member = ConsumerMember {
@@ -99,13 +99,17 @@ fn the_format_of_consumer_groups_stays_what_it_is() {
         assigned: places(&[0, 1, 2, 7]),
         revoking: places(&[3]),
         target: places(&[0]),
+        classic: None,
     };
+    let classic =
+        ClassicSide { session_ms: 10_000, protocols: vec![("range".into(), Blob(b"\x00\x01".as_slice().into()))] };
+    let old = ConsumerMember { client_id: "o".into(), epoch: 5, classic: Some(classic), ..ConsumerMember::default() };
     let group = GroupItem::Consumer(ConsumerItem {
         epoch: 5,
         target_epoch: 5,
         topics: [(TOPIC, 8)].into(),
         patterns: [("t.*".to_owned(), [TOPIC].into())].into(),
-        members: [("m".to_owned(), member)].into(),
+        members: [("m".to_owned(), member), ("o".to_owned(), old)].into(),
     });
     let id = TOPIC.to_string();
     let value = json!({
@@ -114,6 +118,9 @@ fn the_format_of_consumer_groups_stays_what_it_is() {
             "instance": "i", "rack": "r", "client_id": "c", "client_host": "/127.0.0.1", "rebalance_ms": 60_000,
             "names": ["t"], "pattern": "t.*", "assignor": "range", "epoch": 4, "previous_epoch": 3, "state": "unrevoked",
             "assigned": { &id: "0-2,7" }, "revoking": { &id: "3" }, "target": { &id: "0" },
+        }, "o": {
+            "client_id": "o", "client_host": "", "rebalance_ms": 0, "epoch": 5, "previous_epoch": 0, "state": "stable",
+            "classic": { "session_ms": 10_000, "protocols": [["range", "AAE"]] },
         } },
     });
     assert_eq!(value_of(&group), value);

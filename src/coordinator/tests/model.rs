@@ -13,7 +13,7 @@ use crate::coordinator::items::{Changes, Committed, GroupItem, Item, Items, Topi
 use crate::coordinator::offsets::{Offsets, Plan};
 
 const PARTITIONS: i32 = 3;
-const RULES: Rules = Rules { initial_delay_ms: 500, max_size: 4, max_bytes: 1 << 20 };
+const RULES: Rules = Rules { initial_delay_ms: 500, max_size: 4, max_bytes: 1 << 20, takes_back: true };
 /// Clients by their `group.instance.id`: two of them claim the same.
 const INSTANCES: [Option<&str>; 6] = [None, None, None, Some("i"), Some("j"), Some("j")];
 

@@ -79,6 +79,10 @@ impl Catalog for Fake {
         self.shapes().into_iter().find(|shape| shape.name == name)
     }
 
+    fn name_of(&self, id: Uuid) -> Option<String> {
+        self.state().topics.get(&id).cloned()
+    }
+
     fn shapes(&self) -> Vec<TopicShape> {
         let shape = |(id, name): (&Uuid, &String)| TopicShape { name: name.clone(), id: *id, partitions: 2 };
         self.state().topics.iter().map(shape).collect()

@@ -72,6 +72,10 @@ impl Catalog for Fake {
         None
     }
 
+    fn name_of(&self, _: Uuid) -> Option<String> {
+        None
+    }
+
     fn shapes(&self) -> Vec<TopicShape> {
         Vec::new()
     }

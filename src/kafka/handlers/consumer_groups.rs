@@ -21,7 +21,8 @@ use crate::kafka::server::intake::Received;
 
 /// The version from which members make their ids up themselves.
 const OWN_ID_FROM: i16 = 1;
-/// What a member is: one that uses the consumer protocol.
+/// What a member is: one that uses the classic protocol, or the consumer protocol.
+const CLASSIC_PROTOCOL: i8 = 0;
 const CONSUMER_PROTOCOL: i8 = 1;
 
 /// A member says that it is alive; answered when what the answer tells is durable.
@@ -44,6 +45,7 @@ pub fn heartbeat(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Re
         pattern: request.subscribed_topic_regex,
         assignor: request.server_assignor,
         owned: request.topic_partitions.map(|topics| topics.into_iter().flat_map(places).collect()),
+        classic: None,
     };
     let beating = endpoint.shared.coordinator.consumer_heartbeat(&request.group_id, beat);
     let endpoint = endpoint.clone();
@@ -137,7 +139,7 @@ fn described_member(endpoint: &Endpoint, member: DescribedConsumer) -> Member {
         subscribed_topic_regex: member.pattern,
         assignment: described_assignment(endpoint, &member.assigned),
         target_assignment: described_assignment(endpoint, &member.target),
-        member_type: CONSUMER_PROTOCOL,
+        member_type: if member.is_classic { CLASSIC_PROTOCOL } else { CONSUMER_PROTOCOL },
     }
 }
 

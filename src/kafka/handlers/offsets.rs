@@ -20,10 +20,12 @@ use crate::kafka::messages::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 
-/// Versions from which topics go by id, several groups may be asked for at once, and a commit to an unknown group is told so.
+/// Versions from which topics go by id, several groups may be asked for at once, a commit to an unknown group is told so, and
+/// members of the consumer protocol can commit.
 const TOPIC_IDS_FROM: i16 = 10;
 const GROUPS_FROM: i16 = 8;
 const GROUP_NOT_FOUND_FROM: i16 = 9;
+const MEMBER_EPOCH_FROM: i16 = 9;
 
 type FetchAnswer = Result<Option<Committed>, GroupError>;
 
@@ -86,14 +88,14 @@ pub async fn commit(endpoint: Arc<Endpoint>, call: Call, request: OffsetCommitRe
     if !offsets.is_empty() {
         let retention_ms = Some(request.retention_time_ms).filter(|ms| *ms != -1);
         let count = offsets.len();
-        let committed = endpoint.shared.coordinator.commit(&request.group_id, &member, retention_ms, offsets).await;
+        let (coordinator, group) = (&endpoint.shared.coordinator, &request.group_id);
+        let committed = match version < MEMBER_EPOCH_FROM && coordinator.has_epochs(group, &member.id) {
+            true => Err(GroupError::NeedsEpochs),
+            false => coordinator.commit(group, &member, retention_ms, offsets).await,
+        };
         let committed = committed.unwrap_or_else(|error| match error {
             // Clients before version 9 do not know GROUP_ID_NOT_FOUND.
             GroupError::GroupNotFound(_) if version < GROUP_NOT_FOUND_FROM => {
-                vec![Err(GroupError::IllegalGeneration); count]
-            }
-            // Nor members of the consumer protocol, which such a client cannot be.
-            GroupError::StaleMemberEpoch if version < GROUP_NOT_FOUND_FROM => {
                 vec![Err(GroupError::IllegalGeneration); count]
             }
             error => vec![Err(error); count],

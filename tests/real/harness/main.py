@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import history, place
 from .report import Report, say
 
-CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "lost", "refusals", "away", "wire"]
+CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "migration", "lost", "refusals", "away", "wire"]
 CHECKS += ["admin", "clients", "streams", "samza"]
 # Only with --full, or by name.
 FULL_CHECKS = ["damage", "power"]
