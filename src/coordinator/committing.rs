@@ -96,11 +96,17 @@ impl Coordinator {
                 return Ok(None);
             }
             let offsets = offsets.into_iter().map(|(place, commit)| (place, committed(commit, retention_ms, cx.now)));
-            let plan = match producer_id {
-                None => slot.offsets.commit(group, offsets.collect()),
-                Some(producer_id) => slot.offsets.commit_pending(group, producer_id, offsets.collect()),
-            };
-            let durable = shards.put(plan.changes.clone())?;
+            let (plan, durable);
+            match producer_id {
+                None => {
+                    plan = slot.offsets.commit(group, offsets.collect());
+                    durable = shards.put_patiently(plan.changes.clone())?;
+                }
+                Some(producer_id) => {
+                    plan = slot.offsets.commit_pending(group, producer_id, offsets.collect());
+                    durable = shards.put(plan.changes.clone())?;
+                }
+            }
             slot.offsets.begin(&plan);
             let (tell, told) = oneshot::channel();
             shards.finish_later(durable, Finish::Offsets(vec![(group.into(), plan)], tell));

@@ -27,14 +27,32 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`]; then nothing was written.
     fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError>;
+
+    /// The same, for changes that may wait for a millisecond or two when many come, so that they share syncs.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    fn put_patiently(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
+        self.put(changes)
+    }
+}
+
+impl From<AppendError> for JournalError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Storage(why) => Self::Busy(why),
+            other => Self::Closed(other.to_string()),
+        }
+    }
 }
 
 impl Journal for Log {
     fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
-        self.append_state(changes).map(Into::into).map_err(|error| match error {
-            AppendError::Storage(why) => JournalError::Busy(why),
-            other => JournalError::Closed(other.to_string()),
-        })
+        self.append_state(changes).map(Into::into).map_err(Into::into)
+    }
+
+    fn put_patiently(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
+        self.append_state_patiently(changes).map(Into::into).map_err(Into::into)
     }
 }
 

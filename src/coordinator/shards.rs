@@ -137,6 +137,11 @@ impl Shards {
         self.journal.put(changes)
     }
 
+    /// The same for what may share a sync with others of its kind.
+    pub fn put_patiently(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
+        self.journal.put_patiently(changes)
+    }
+
     /// Has `then` happen when `durable` says so.
     pub fn finish_later(&self, durable: oneshot::Receiver<()>, then: Finish) {
         // The task ends with the broker only; then nobody is answered any more.

@@ -301,6 +301,7 @@ impl Partition {
             head: Some(stamped.head),
             body: stamped.body,
             urgent: false,
+            patient: false,
             permit,
             sink: self.0.clone(),
             token: Role::of(&checked.header).to_token(),
@@ -368,6 +369,7 @@ impl Partition {
                 head: None,
                 body: Bytes::new(),
                 urgent: true,
+                patient: false,
                 permit: None,
                 sink: Arc::new(sink),
                 token: 0,
@@ -426,7 +428,7 @@ impl Inner {
             append_time: marker.timestamp,
         };
         let (sink, token) = (self.clone(), Role::Control.to_token());
-        Append { meta, head: None, body: marker.to_batch(), urgent: true, permit: None, sink, token }
+        Append { meta, head: None, body: marker.to_batch(), urgent: true, patient: false, permit: None, sink, token }
     }
 }
 

@@ -255,7 +255,7 @@ pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, onesh
         gate.under_way += 1;
     }
     let sink = Arc::new(UnderWay { core: core.clone(), written: Mutex::new(Some((changes, answer))) });
-    Ok((Append { meta, head: None, body, urgent: true, permit: None, sink, token: 0 }, durable))
+    Ok((Append { meta, head: None, body, urgent: true, patient: false, permit: None, sink, token: 0 }, durable))
 }
 
 /// A change that was handed to the WAL; resolves when a sync covered it. Dropping it forgets the answer, not the change.
@@ -298,8 +298,21 @@ impl Log {
     /// # Errors
     /// [`AppendError::Storage`] when the WAL has no room or failed, [`AppendError::NotServing`] when the log stops.
     pub fn append_state(&self, changes: Changes) -> Result<PendingState, AppendError> {
+        self.hand_over(changes, false)
+    }
+
+    /// The same, for a change that may wait for a millisecond or two when many of them come, so that they share syncs.
+    ///
+    /// # Errors
+    /// As [`append_state`](Self::append_state).
+    pub fn append_state_patiently(&self, changes: Changes) -> Result<PendingState, AppendError> {
+        self.hand_over(changes, true)
+    }
+
+    fn hand_over(&self, changes: Changes, patient: bool) -> Result<PendingState, AppendError> {
         let core = &self.0.core;
         let (frame, durable) = frame(core, changes)?;
+        let frame = Append { patient, ..frame };
         core.wal.append(frame).map_err(|e| AppendError::Storage(e.to_string()))?;
         Ok(PendingState::new(durable))
     }

@@ -14,6 +14,7 @@ use super::files::{Files, LiveFile, Spare, Table};
 use super::fs::{FileSystem, Open, read_full, write_full};
 use super::kept::Directory;
 use super::metrics::WalMetrics;
+use super::patience::Patience;
 use super::pieces::Pieces;
 use super::queue::{Queue, QueueLimits};
 use super::reader::Reader;
@@ -150,6 +151,7 @@ impl Wal {
             done: Vec::new(),
             crowd: 0,
             last_sync: Duration::ZERO,
+            patience: Patience::default(),
             alone: false,
             shared: shared.clone(),
         };

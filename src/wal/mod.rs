@@ -41,6 +41,7 @@ mod kept;
 mod metrics;
 mod names;
 mod options;
+mod patience;
 mod pieces;
 mod queue;
 mod reader;
@@ -112,6 +113,8 @@ pub struct Append {
     pub body: Bytes,
     /// Whether it may use the reserve: state changes and transaction markers.
     pub urgent: bool,
+    /// Whether it may wait a little for others to share its sync, when such frames come often.
+    pub patient: bool,
     /// Kept until the frame is durable.
     pub permit: Option<BytePermit>,
     /// Who is told.

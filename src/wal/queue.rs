@@ -40,6 +40,10 @@ struct State {
     active: u64,
     /// The number of frames at which the writer wants to be woken.
     wake_at: usize,
+    /// How many of the frames are not patient.
+    impatient: usize,
+    /// The writer waits for companions of patient frames: an impatient one wakes it.
+    lingers: bool,
     end: Option<End>,
 }
 
@@ -78,6 +82,8 @@ impl Queue {
             room: Room::default(),
             active: 0,
             wake_at: usize::MAX,
+            impatient: 0,
+            lingers: false,
             end: None,
         };
         Self { limits, state: Mutex::new(state), wake: Condvar::new() }
@@ -86,7 +92,7 @@ impl Queue {
     /// Adds a frame, or says why not; never waits.
     pub fn push(&self, append: Append) -> Result<(), WalError> {
         let mut state = self.admit(1, payload_len(&append) as u64, append.urgent)?;
-        state.frames.push_back(Waiting { append, joined: false });
+        state.add(append, false);
         self.wake(state);
         Ok(())
     }
@@ -96,8 +102,7 @@ impl Queue {
         let Some(first) = appends.first() else { return Ok(()) };
         let (count, payload) = (appends.len(), appends.iter().map(|append| payload_len(append) as u64).sum());
         let mut state = self.admit(count, payload, first.urgent)?;
-        let left = (0..count).rev();
-        state.frames.extend(appends.into_iter().zip(left).map(|(append, left)| Waiting { append, joined: left > 0 }));
+        appends.into_iter().zip((0..count).rev()).for_each(|(append, left)| state.add(append, left > 0));
         self.wake(state);
         Ok(())
     }
@@ -124,7 +129,7 @@ impl Queue {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.frames.len() >= state.wake_at {
+        if state.frames.len() >= state.wake_at || state.lingers && state.impatient > 0 {
             state.wake_at = usize::MAX;
             drop(state);
             self.wake.notify_one();
@@ -160,6 +165,19 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0.wake_at = usize::MAX;
     }
 
+    /// Waits for more frames as long as all are patient, but not longer than `patience`. Returns whether it was worth it:
+    /// `false` if all that time nothing came.
+    pub fn linger(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        let before = state.frames.len();
+        state.lingers = true;
+        let calm = |s: &mut State| s.impatient == 0 && s.end.is_none();
+        let (mut state, waited) =
+            self.wake.wait_timeout_while(state, patience, calm).unwrap_or_else(PoisonError::into_inner);
+        state.lingers = false;
+        !waited.timed_out() || state.frames.len() > before
+    }
+
     /// How many frames wait.
     pub fn len(&self) -> usize {
         self.lock().frames.len()
@@ -178,9 +196,9 @@ impl Queue {
                 return;
             }
             payload += len;
-            for Waiting { append, .. } in state.frames.drain(..count) {
-                group.push(append);
-            }
+            let from = group.len();
+            group.extend(state.frames.drain(..count).map(|waiting| waiting.append));
+            state.impatient -= group[from..].iter().filter(|append| !append.patient).count();
             state.bytes -= (count * ENTRY_LEN) as u64 + len;
         }
     }
@@ -218,7 +236,7 @@ impl Queue {
             if first {
                 state.end = Some(End::Failed(why.to_string()));
             }
-            state.bytes = 0;
+            (state.bytes, state.impatient) = (0, 0);
             (std::mem::take(&mut state.frames), first)
         };
         drop(frames); // their sinks may want the lock
@@ -231,6 +249,11 @@ impl Queue {
 }
 
 impl State {
+    fn add(&mut self, append: Append, joined: bool) {
+        self.impatient += usize::from(!append.patient);
+        self.frames.push_back(Waiting { append, joined });
+    }
+
     /// How many frames stand first and go together, and the bytes of their payloads.
     fn first_unit(&self) -> (usize, u64) {
         let (mut count, mut payload) = (0, 0);

@@ -3,7 +3,8 @@
 //! Appends gather while a sync runs, and no timer is needed, but for one case: producers that wait for their
 //! acknowledgement and then send again. The first of them to come back would start a group of one, and all others would
 //! wait for two syncs, for ever. So on a slow disk a group that is smaller than the number of producers just seen waits for
-//! the rest, for an eighth of a sync at most.
+//! the rest, for an eighth of a sync at most. And frames that are patient (offsets that are committed) wait for others of
+//! their kind when they come often, so that a thousand groups that commit once a second do not cost a thousand syncs.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::frame::{ENTRY_LEN, Entry};
 use super::fs::{File, write_full};
 use super::group::{FLAG_CLOSED, FLAG_UNSYNCED, GroupHead, HEAD_LEN, group_len};
 use super::inventory::tag;
+use super::patience::{LINGER, Patience};
 use super::queue::{Next, payload_len};
 use super::{Append, Done, Durability, Durable, Position, WalError};
 use crate::base::Random;
@@ -54,6 +56,7 @@ pub(crate) struct Writer {
     /// Frames that were under way when the last sync returned, and how long that took.
     pub crowd: usize,
     pub last_sync: Duration,
+    pub patience: Patience,
     /// Whether the last group has frames and nothing behind it.
     pub alone: bool,
 }
@@ -77,6 +80,9 @@ impl Writer {
                 Next::Frames => {
                     if self.last_sync >= SLOW_SYNC {
                         self.shared.queue.gather(self.crowd, self.last_sync / 8);
+                    }
+                    if self.patience.waits(self.shared.clock.elapsed()) {
+                        self.patience.waited(self.shared.queue.linger(LINGER));
                     }
                     let mut frames = std::mem::take(&mut self.frames);
                     self.shared.queue.take(self.active.left(), &mut frames);
@@ -139,6 +145,7 @@ impl Writer {
         self.next += 1;
         self.active.at += len;
         self.alone = !frames.is_empty();
+        self.patience.wrote(self.shared.clock.elapsed());
         Ok(())
     }
 

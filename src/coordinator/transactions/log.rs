@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use super::entry::{Identity, Places};
 use crate::coordinator::items::{Changes, TopicPartition};
 use crate::coordinator::journal::{Journal, JournalError};
-use crate::log::{AppendError, Log, Partition, TransactionEnd};
+use crate::log::{Log, Partition, TransactionEnd};
 
 /// A transaction that is open in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +76,5 @@ impl TransactionLog for Log {
 
     fn pressing(&self) -> Option<i64> {
         self.pressing_transaction()
-    }
-}
-
-impl From<AppendError> for JournalError {
-    fn from(error: AppendError) -> Self {
-        match error {
-            AppendError::Storage(why) => Self::Busy(why),
-            other => Self::Closed(other.to_string()),
-        }
     }
 }

@@ -3,6 +3,7 @@ mod damage;
 mod fixture;
 mod limits;
 mod model;
+mod patience;
 mod power;
 mod reading;
 mod together;
@@ -142,6 +143,7 @@ impl World {
             head: None,
             body: body(token, len),
             urgent,
+            patient: false,
             permit: None,
             sink: self.acks.clone(),
             token,
