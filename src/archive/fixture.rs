@@ -16,7 +16,7 @@ use super::owner::Event;
 use super::state::WalPosition;
 use super::testing::*;
 use super::{Bucket, Survey, fsck, topics};
-use crate::base::{Clock, Uuid};
+use crate::base::{Clock, Json, Uuid};
 use crate::record::HashSum;
 use crate::store::Store;
 
@@ -76,7 +76,7 @@ async fn make(store: &Store, clock: &Clock) {
     let ends = first.state.head().partitions.clone();
     let fold = |_, items: &mut super::state::Items| {
         *items = (0..100)
-            .map(|n| (format!("group/{n}"), serde_json::json!({"generation": n, "protocol": "range"})))
+            .map(|n| (format!("group/{n}"), Json::of(&serde_json::json!({"generation": n, "protocol": "range"}))))
             .collect();
     };
     first.state.commit(r, ends, fold).await.unwrap();
@@ -171,7 +171,10 @@ async fn the_first_versions_bucket_is_read_exactly() {
     let state = super::state::read(&bucket).await.unwrap().unwrap().state().clone();
     assert_eq!(state.r, WalPosition { wal_id: Uuid([2; 16]), group: 0 });
     assert_eq!(state.partitions[&(topics[0].id, 0)].log_end, lost);
-    assert_eq!(state.items["group/42"], serde_json::json!({"generation": 42, "protocol": "range"}));
+    assert_eq!(
+        state.items["group/42"].read::<serde_json::Value>().unwrap(),
+        serde_json::json!({"generation": 42, "protocol": "range"})
+    );
 }
 
 #[tokio::test]

@@ -13,13 +13,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::error::{ArchiveError, CommitError};
 use super::manifest::model::ObjectRef;
 use super::manifest::read_object;
 use super::{Bucket, Ownership, layout};
-use crate::base::Uuid;
+use crate::base::{Json, Uuid};
 use crate::store::chain::{Chain, Head, Outcome};
 use crate::store::envelope::{self, Features, Schema, Unknown};
 
@@ -58,7 +57,7 @@ pub struct PartitionEnd {
 pub type PartitionEnds = BTreeMap<(Uuid, i32), PartitionEnd>;
 
 /// Opaque values by key, for example `group/<id>`: the coordinator's. No key begins with `partition/`.
-pub type Items = BTreeMap<String, Value>;
+pub type Items = BTreeMap<String, Json>;
 
 /// What a version says.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,9 +200,9 @@ async fn open(bucket: &Bucket, chain: &Chain, head: Head) -> Result<StateHead, A
     Ok(StateHead { head: Head { body: Bytes::new(), ..head }, pages, unknown: body.unknown, state })
 }
 
-fn parse_end(name: &str, value: &Value) -> Option<((Uuid, i32), PartitionEnd)> {
+fn parse_end(name: &str, value: &Json) -> Option<((Uuid, i32), PartitionEnd)> {
     let (id, number) = name.split_once('/')?;
-    let (log_end, manifest) = serde_json::from_value(value.clone()).ok()?;
+    let (log_end, manifest) = value.read().ok()?;
     Some(((id.parse().ok()?, number.parse().ok()?), PartitionEnd { log_end, manifest }))
 }
 
@@ -360,9 +359,10 @@ async fn write(
 
 /// Where the items go, and the pages that have to be written: those that say something else than at their place before.
 fn place(state: &State, old: &[Option<ObjectRef>], name: impl Fn(usize) -> String) -> (Place, Vec<(String, Bytes)>) {
-    let ends = state.partitions.iter().map(|((id, number), end)| {
-        (format!("{PARTITION}{id}/{number}"), Value::from(vec![Value::from(end.log_end), Value::from(end.manifest)]))
-    });
+    let ends = state
+        .partitions
+        .iter()
+        .map(|((id, number), end)| (format!("{PARTITION}{id}/{number}"), Json::of(&(end.log_end, end.manifest))));
     let all: Items = ends.chain(state.items.clone()).collect();
     let bytes = serde_json::to_vec(&all).expect("a map with text keys is JSON").len();
     if bytes <= INLINE_BYTES {

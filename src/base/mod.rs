@@ -2,6 +2,7 @@
 pub mod budget;
 pub mod clock;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod metrics;
 pub mod random;
@@ -10,6 +11,7 @@ pub mod tasks;
 pub use budget::{ByteBudget, BytePermit};
 pub use clock::Clock;
 pub use id::Uuid;
+pub use json::Json;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use random::Random;

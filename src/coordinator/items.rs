@@ -18,15 +18,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
-use crate::base::Uuid;
+use crate::base::{Json, Uuid};
 
 /// Resulting values by key; `None` removes. One set is one frame: all of it is there after a crash, or nothing.
 pub use crate::log::Changes;
 
 /// All items of a broker, as recovered.
-pub type Items = BTreeMap<String, Value>;
+pub type Items = BTreeMap<String, Json>;
 
 /// Says that groups know of a loss.
 pub const LOSS_KEY: &str = "lost-wal/groups";
@@ -186,22 +185,22 @@ pub enum Item {
 
 impl Item {
     /// Reads an item; `None` for those of others.
-    pub fn read(key: &str, value: &Value) -> Result<Option<Self>, BadItem> {
+    pub fn read(key: &str, value: &Json) -> Result<Option<Self>, BadItem> {
         let bad = |why: String| BadItem { key: key.to_owned(), why };
         let json = |error: serde_json::Error| bad(error.to_string());
         let shape = || bad("its key has too few parts, or one that is no number or id".to_owned());
         if let Some(group) = key.strip_prefix(GROUP) {
-            return Ok(Some(Self::Group(group.to_owned(), GroupItem::deserialize(value).map_err(json)?)));
+            return Ok(Some(Self::Group(group.to_owned(), value.read().map_err(json)?)));
         }
         if let Some(rest) = key.strip_prefix(OFFSET) {
             let (place, group) = place_and_group(rest).ok_or_else(shape)?;
-            return Ok(Some(Self::Offset(group, place, Committed::deserialize(value).map_err(json)?)));
+            return Ok(Some(Self::Offset(group, place, value.read().map_err(json)?)));
         }
         if let Some(rest) = key.strip_prefix(PENDING) {
             let (producer, rest) = rest.split_once('/').ok_or_else(shape)?;
             let producer = producer.parse().map_err(|_| shape())?;
             let (place, group) = place_and_group(rest).ok_or_else(shape)?;
-            return Ok(Some(Self::Pending(group, producer, place, Committed::deserialize(value).map_err(json)?)));
+            return Ok(Some(Self::Pending(group, producer, place, value.read().map_err(json)?)));
         }
         Ok(None)
     }
@@ -240,8 +239,8 @@ pub fn txn_of_key(key: &str) -> Option<&str> {
 }
 
 /// The value of anything that stands in an item.
-pub fn value_of(item: &impl Serialize) -> Value {
-    serde_json::to_value(item).expect("items have string keys and no floating-point numbers")
+pub fn value_of(item: &impl Serialize) -> Json {
+    Json::of(item)
 }
 
 #[cfg(test)]

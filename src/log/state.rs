@@ -13,18 +13,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::core::Core;
 use super::{AppendError, Log};
 use crate::archive::state::Items;
-use crate::base::Uuid;
+use crate::base::{Json, Uuid};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta, Position};
 
 /// Items that change together: a key with its new value, or `None` to remove it. Of a key that comes twice the last one
 /// counts.
-pub type Changes = Vec<(String, Option<Value>)>;
+pub type Changes = Vec<(String, Option<Json>)>;
 
 /// A run ends when it holds so many entries, or is so old (ms), or where a file of the WAL ends.
 const RUN_ENTRIES: usize = 1024;
@@ -45,7 +44,7 @@ struct Run {
     file: u64,
     began_ms: i64,
     /// The last change of each item, with the group that says so.
-    changes: BTreeMap<String, (u64, Option<Value>)>,
+    changes: BTreeMap<String, (u64, Option<Json>)>,
 }
 
 /// The changes behind R, in the order of the WAL.
@@ -142,15 +141,14 @@ impl Run {
 
 /// The payload of a frame.
 pub(super) fn encode(changes: Changes) -> Bytes {
-    let object: Map<String, Value> =
-        changes.into_iter().map(|(key, value)| (key, value.unwrap_or(Value::Null))).collect();
-    Value::Object(object).to_string().into()
+    let object: BTreeMap<String, Option<Json>> = changes.into_iter().collect();
+    serde_json::to_vec(&object).expect("a map with text keys is JSON").into()
 }
 
 /// What a frame's payload says.
 pub(super) fn decode(payload: &[u8]) -> Result<Changes, serde_json::Error> {
-    let object: Map<String, Value> = serde_json::from_slice(payload)?;
-    Ok(object.into_iter().map(|(key, value)| (key, Some(value).filter(|value| !value.is_null()))).collect())
+    let object: BTreeMap<String, Option<Json>> = serde_json::from_slice(payload)?;
+    Ok(object.into_iter().collect())
 }
 
 /// The coordinator's state of an open log.
@@ -285,7 +283,7 @@ impl From<PendingState> for oneshot::Receiver<()> {
 
 impl Log {
     /// The coordinator's items as they stand: those of the bucket, and every durable change since.
-    pub fn state_items(&self) -> BTreeMap<String, Value> {
+    pub fn state_items(&self) -> BTreeMap<String, Json> {
         let behind = self.0.core.state.behind(); // taken first: R does not pass it meanwhile
         let mut items = self.0.mover.state_items();
         behind.apply(&mut items);

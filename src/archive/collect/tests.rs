@@ -4,7 +4,7 @@ use super::*;
 use crate::archive::manifest::model::PAGE_ITEMS;
 use crate::archive::manifest::{Entry, Replace};
 use crate::archive::testing::*;
-use crate::base::Clock;
+use crate::base::{Clock, Json};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -203,7 +203,7 @@ async fn old_versions_go_and_the_newest_stay() {
 async fn pages_of_the_state_that_no_version_names_go() {
     let owned = OwnedBucket::new().await;
     let fill = |from: state::WalPosition, items: &mut state::Items| {
-        *items = (0..300).map(|n| (format!("group/{n}"), format!("{from:?}").into())).collect();
+        *items = (0..300).map(|n| (format!("group/{n}"), Json::of(&format!("{from:?}")))).collect();
     };
     for group in 1..30 {
         let r = state::WalPosition { group, ..owned.archive.state.head().r };

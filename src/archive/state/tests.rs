@@ -8,18 +8,18 @@ fn at(archive: &Archive, group: u64) -> WalPosition {
 }
 
 fn many(count: usize) -> Items {
-    (0..count).map(|n| (format!("group/{n}"), Value::from("x".repeat(100)))).collect()
+    (0..count).map(|n| (format!("group/{n}"), Json::of(&"x".repeat(100)))).collect()
 }
 
 #[tokio::test]
 async fn the_fold_is_told_where_it_stands_and_a_commit_made_twice_changes_nothing() {
     let store = memory();
     let archive = start(&store, empty_disk(1), false).await;
-    let add = |from: WalPosition, items: &mut Items| drop(items.insert("group/g".into(), Value::from(from.group)));
+    let add = |from: WalPosition, items: &mut Items| drop(items.insert("group/g".into(), Json::of(&from.group)));
     let state = archive.state.commit(at(&archive, 5), PartitionEnds::new(), add).await.unwrap();
-    assert_eq!((state.r.group, state.items["group/g"].clone()), (5, Value::from(0)));
+    assert_eq!((state.r.group, state.items["group/g"].clone()), (5, Json::of(&0)));
     let state = archive.state.commit(at(&archive, 9), PartitionEnds::new(), add).await.unwrap();
-    assert_eq!(state.items["group/g"], Value::from(5));
+    assert_eq!(state.items["group/g"], Json::of(&5));
     let versions = chain(&archive.bucket).versions().await.unwrap().len();
     archive.state.commit(at(&archive, 9), PartitionEnds::new(), |_, _| panic!("nothing to fold")).await.unwrap();
     archive.state.commit(at(&archive, 7), PartitionEnds::new(), |_, _| panic!("R goes forward only")).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_large_state_comes_back_and_only_what_changed_is_written() {
     let read_back = read(&archive.bucket).await.unwrap().unwrap();
     assert_eq!(read_back.state(), &state);
 
-    let one = |_, items: &mut Items| drop(items.insert("group/7".into(), Value::from("new")));
+    let one = |_, items: &mut Items| drop(items.insert("group/7".into(), Json::of(&"new")));
     archive.state.commit(at(&archive, 2), ends.clone(), one).await.unwrap();
     assert_eq!(pages().await, before + 1);
     // It shrinks back into the version.

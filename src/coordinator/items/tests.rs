@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -14,8 +14,8 @@ fn the_format_stays_what_it_is() {
     assert_eq!(offset_key("a/b", PLACE), "offset/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
     assert_eq!(pending_key("a/b", 9, PLACE), "pending/9/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
     assert_eq!(group_key(""), "group/");
-    assert_eq!(value_of(&committed(None)), json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64]));
-    assert_eq!(value_of(&committed(Some(8))), json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64, 8]));
+    assert_eq!(value_of(&committed(None)), Json::of(&json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64])));
+    assert_eq!(value_of(&committed(Some(8))), Json::of(&json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64, 8])));
     let member = ClassicMember {
         id: "c-1".into(),
         instance: Some("i".into()),
@@ -43,8 +43,8 @@ fn the_format_stays_what_it_is() {
             "rebalance_ms": 60_000, "protocols": [["range", "/wAB"]], "assignment": "",
         }],
     });
-    assert_eq!(value_of(&group), value);
-    assert_eq!(Item::read("group/g", &value), Ok(Some(Item::Group("g".into(), group))));
+    assert_eq!(value_of(&group).read::<Value>().unwrap(), value);
+    assert_eq!(Item::read("group/g", &Json::of(&value)), Ok(Some(Item::Group("g".into(), group))));
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn ids_of_groups_may_hold_any_character() {
 
 #[test]
 fn items_of_others_are_passed_over_and_damaged_ones_named() {
-    assert_eq!(Item::read("txn/t", &json!({})), Ok(None));
-    assert_eq!(Item::read("later/t", &json!(1)), Ok(None));
+    assert_eq!(Item::read("txn/t", &Json::of(&json!({}))), Ok(None));
+    assert_eq!(Item::read("later/t", &Json::of(&json!(1))), Ok(None));
     for (key, value) in [
         ("group/g", json!({"type": "share"})),
         ("group/g", json!([])),
@@ -74,7 +74,7 @@ fn items_of_others_are_passed_over_and_damaged_ones_named() {
         ("offset/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, 3])),
         ("pending/x/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, "", 3])),
     ] {
-        let bad = Item::read(key, &value).unwrap_err();
+        let bad = Item::read(key, &Json::of(&value)).unwrap_err();
         assert!(bad.to_string().contains(key) && !bad.why.is_empty(), "{bad}");
     }
 }
@@ -123,10 +123,10 @@ fn the_format_of_consumer_groups_stays_what_it_is() {
             "classic": { "session_ms": 10_000, "protocols": [["range", "AAE"]] },
         } },
     });
-    assert_eq!(value_of(&group), value);
-    assert_eq!(Item::read("group/a/b", &value), Ok(Some(Item::Group("a/b".into(), group))));
+    assert_eq!(value_of(&group).read::<Value>().unwrap(), value);
+    assert_eq!(Item::read("group/a/b", &Json::of(&value)), Ok(Some(Item::Group("a/b".into(), group))));
     let least = json!({ "type": "consumer", "epoch": 1, "target_epoch": 0 });
     let group = GroupItem::Consumer(ConsumerItem { epoch: 1, ..ConsumerItem::default() });
-    assert_eq!(value_of(&group), least);
-    assert_eq!(Item::read("group/g", &least), Ok(Some(Item::Group("g".into(), group))));
+    assert_eq!(value_of(&group).read::<Value>().unwrap(), least);
+    assert_eq!(Item::read("group/g", &Json::of(&least)), Ok(Some(Item::Group("g".into(), group))));
 }

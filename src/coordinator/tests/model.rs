@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::base::Uuid;
+use crate::base::{Json, Uuid};
 use crate::coordinator::calls::{Effect, JoinGroup, JoinedMember, Leaving, MemberRef, Now, SyncGroup, Then, Ticket};
 use crate::coordinator::classic::{Cx, Group, Rules, State};
 use crate::coordinator::error::GroupError;
@@ -392,7 +392,7 @@ fn place(partition: i32) -> TopicPartition {
     TopicPartition { topic: Uuid([1; 16]), partition }
 }
 
-fn read_group(value: &serde_json::Value) -> crate::coordinator::items::ClassicItem {
+fn read_group(value: &Json) -> crate::coordinator::items::ClassicItem {
     match Item::read("group/g", value) {
         Ok(Some(Item::Group(_, GroupItem::Classic(item)))) => item,
         other => panic!("{other:?}"),

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::items::TopicPartition;
 use super::super::*;
+use crate::base::Json;
 use crate::coordinator::calls::{JoinGroup, MemberRef};
 use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
 use crate::log::TopicInfo;
@@ -300,7 +301,7 @@ async fn transactions_of_several_groups_end_in_one_frame() {
     setup.restart(None).await;
     assert_eq!(setup.coordinator.fetch("a", &[PLACE], true), [Err(GroupError::UnstableOffset)]);
     let groups = ["a".to_owned(), "b".to_owned(), "none".to_owned()];
-    let with = vec![("txn/t".to_owned(), Some(serde_json::json!("ended")))];
+    let with = vec![("txn/t".to_owned(), Some(Json::of(&"ended")))];
     let put = |changes: Changes| setup.fake.put(changes.into_iter().chain(with).collect());
     let ending = setup.coordinator.end_transaction(4, groups.iter(), true, put).unwrap();
     assert_eq!(setup.fake.state().waiting.len(), 1);
@@ -329,7 +330,7 @@ async fn offsets_of_a_deleted_topic_go() {
 #[tokio::test]
 async fn items_that_cannot_be_read_stop_the_start_by_name() {
     let setup = Setup::new().await;
-    setup.fake.state().items.insert("group/g".to_owned(), serde_json::json!({"type": "strange"}));
+    setup.fake.state().items.insert("group/g".to_owned(), Json::of(&serde_json::json!({"type": "strange"})));
     let items = setup.fake.state().items.clone();
     let surroundings = Surroundings {
         journal: setup.fake.clone(),

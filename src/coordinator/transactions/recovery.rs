@@ -2,7 +2,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{Entry, Identity, Places};
@@ -86,7 +85,7 @@ fn entries(items: &Items) -> Result<BTreeMap<String, Entry>, BadItem> {
     for (key, value) in items {
         if let Some(name) = txn_of_key(key) {
             let bad = |error: serde_json::Error| BadItem { key: key.clone(), why: error.to_string() };
-            entries.insert(name.to_owned(), Entry::deserialize(value).map_err(bad)?);
+            entries.insert(name.to_owned(), value.read().map_err(bad)?);
         }
     }
     Ok(entries)

@@ -8,7 +8,7 @@ use super::minding::Pressing;
 use super::recovery::Surroundings;
 use super::*;
 use crate::base::tasks::Tasks;
-use crate::base::{Random, Uuid};
+use crate::base::{Json, Random, Uuid};
 use crate::coordinator::calls::MemberRef;
 use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
 use crate::coordinator::items::{Items, TXN_LOSS_KEY, TopicPartition};
@@ -223,7 +223,7 @@ async fn nothing_is_answered_before_it_is_durable_and_an_end_under_way_has_other
     let (end, places) = setup.fake.state().ends[0].clone();
     assert_eq!((end.producer_epoch, places), (1, Places::from([(PLACE.topic, BTreeSet::from([0]))])));
     let item = setup.fake.state().items["txn/x"].clone();
-    assert_eq!(serde_json::from_value::<Entry>(item).unwrap().status, Status::Committed);
+    assert_eq!(item.read::<Entry>().unwrap().status, Status::Committed);
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn a_start_goes_on_with_what_is_open_and_aborts_what_nobody_knows() {
     let producer = setup.open("x").await;
     setup.fake.state().open.push(OpenIn { place: PLACE, producer: Identity { id: 99, epoch: 3 } });
     let unknown = coordinator::items::pending_key("h", 98, PLACE);
-    setup.fake.state().items.insert(unknown.clone(), serde_json::json!([5, -1, "", 1]));
+    setup.fake.state().items.insert(unknown.clone(), Json::of(&(5, -1, "", 1)));
     let setup = setup.restart(None).await;
     assert_eq!(setup.status("x"), "Ongoing");
     let ends: Vec<_> = setup.fake.state().ends.iter().map(|(end, _)| end.producer_id).collect();

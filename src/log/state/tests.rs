@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::*;
 
@@ -15,7 +14,7 @@ fn frames() -> impl Strategy<Value = Vec<Frame>> {
 }
 
 fn changes(of: &[(u8, Option<u8>)]) -> Changes {
-    of.iter().map(|(key, value)| (format!("k{key}"), value.map(|v| json!(v)))).collect()
+    of.iter().map(|(key, value)| (format!("k{key}"), value.map(|v| Json::of(&v)))).collect()
 }
 
 /// Frames with their groups, and the items after each group below `r`.
@@ -107,14 +106,14 @@ proptest! {
 fn memory_is_bounded_by_the_items_however_long_r_stands_still() {
     let mut behind = Behind::default();
     for n in 0..400_000u64 {
-        behind.record(position(n), n as i64, vec![(format!("k{}", n % 3000), Some(json!(n)))]);
+        behind.record(position(n), n as i64, vec![(format!("k{}", n % 3000), Some(Json::of(&n)))]);
         behind.join(3000);
     }
     assert!(behind.entries <= ENTRIES_FINE + RUN_ENTRIES, "{}", behind.entries);
     assert!(behind.runs.len() > 3, "R can still stop in between");
     let mut items = Items::new();
     behind.apply(&mut items);
-    assert_eq!((items.len(), &items["k2999"]), (3000, &json!(399_999 - 399_999 % 3000 + 2999 - 3000)));
+    assert_eq!((items.len(), &items["k2999"]), (3000, &Json::of(&(399_999 - 399_999 % 3000 + 2999 - 3000))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Transactions in a partition: what readers of each kind see, hot, sealed and after a restart.
 use super::*;
+use crate::base::Json;
 use crate::record::{BatchHeader, Codec, EndMarker, Outcome, Producer, split};
 
 const PID: i64 = 7 << 32;
@@ -23,7 +24,7 @@ async fn put(partition: &Partition, producer_id: i64, sequence: i32, value: &str
 async fn end(log: &Log, partitions: &[&Partition], producer_id: i64, outcome: Outcome) {
     let end = TransactionEnd { producer_id, producer_epoch: 0, outcome };
     let partitions = partitions.iter().map(|p| (*p).clone()).collect();
-    let changes = vec![("txn/x".to_owned(), Some(serde_json::json!(format!("{outcome:?}"))))];
+    let changes = vec![("txn/x".to_owned(), Some(Json::of(&format!("{outcome:?}"))))];
     log.end_transaction(end, partitions, changes).unwrap().durable().await.unwrap();
 }
 
@@ -121,7 +122,7 @@ async fn read_committed_sees_all_of_a_committed_transaction_and_nothing_of_an_ab
 
     let log = place.open().await;
     assert_eq!(committed(&log.partition("t", 0).unwrap()).await, all, "on the bucket alone");
-    assert_eq!(log.state_items()["txn/x"], serde_json::json!("Committed"));
+    assert_eq!(log.state_items()["txn/x"], Json::of(&"Committed"));
     log.stop().await;
 }
 

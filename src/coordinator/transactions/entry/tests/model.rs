@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Json;
 use crate::coordinator::items::{Changes, txn_key, txn_of_key, value_of};
 
 const TOPIC: Uuid = Uuid([1; 16]);
@@ -408,13 +409,11 @@ impl World {
         for (key, value) in self.frames.iter().flat_map(|frame| frame.changes.clone()) {
             items.insert(key, value.expect("nothing is removed"));
         }
-        let entry = |(key, value)| {
-            let name: &String = key;
-            let entry = serde_json::from_value(value).expect("an entry");
-            (txn_of_key(name).expect("an id").to_owned(), Transaction::new(entry))
+        let entry = |(key, value): (&String, &Json)| {
+            let entry = value.read().expect("an entry");
+            (txn_of_key(key).expect("an id").to_owned(), Transaction::new(entry))
         };
-        self.ids =
-            items.iter().map(|(key, value): (&String, &serde_json::Value)| entry((key, value.clone()))).collect();
+        self.ids = items.iter().map(entry).collect();
         for producer in &mut self.producers {
             producer.again = producer.waiting.take().map(|(call, ..)| call).or(producer.again);
         }
