@@ -402,7 +402,7 @@ impl World {
         self.now.ms = 0;
         self.slot = Slot::new("g", self.now);
         if let Some(item) = &self.durable {
-            let item: GroupItem = serde_json::from_value(value_of(item)).unwrap();
+            let item: GroupItem = value_of(item).read().unwrap();
             let mut cx = Cx { rules: &RULES, now: self.now, out: &mut Vec::new() };
             self.slot.group = Group::restore("g", item, &consumer_rules(), &mut cx);
             assert!(cx.out.is_empty());
