@@ -162,6 +162,30 @@ pub const KEYS: &[Key] = &[
         set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.consumers.session_ms = i64::from(ms)),
     },
     Key {
+        name: "group.consumer.min.session.timeout.ms",
+        default: "45s",
+        help: "the least that a group may have for its own consumer.session.timeout.ms",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.session_bounds.least = ms),
+    },
+    Key {
+        name: "group.consumer.max.session.timeout.ms",
+        default: "60s",
+        help: "the most that a group may have for its own consumer.session.timeout.ms",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.session_bounds.most = ms),
+    },
+    Key {
+        name: "group.consumer.min.heartbeat.interval.ms",
+        default: "5s",
+        help: "the least that a group may have for its own consumer.heartbeat.interval.ms",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.heartbeat_bounds.least = ms),
+    },
+    Key {
+        name: "group.consumer.max.heartbeat.interval.ms",
+        default: "15s",
+        help: "the most that a group may have for its own consumer.heartbeat.interval.ms",
+        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.heartbeat_bounds.most = ms),
+    },
+    Key {
         name: "group.consumer.max.size",
         default: "2147483647",
         help: "members of one group of the consumer protocol",

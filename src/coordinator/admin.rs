@@ -7,8 +7,9 @@ use super::calls::{Described, Listed};
 use super::consumer::calls::DescribedConsumers;
 use super::error::GroupError;
 use super::group::Group;
-use super::items::{TopicPartition, group_key};
+use super::items::{TopicPartition, group_key, settings_key, value_of};
 use super::membership::{check_id, ended};
+use super::settings::{GroupSetting, Values};
 use super::shards::{Finish, Locked};
 use super::{Coordinator, Inner};
 use crate::base::Uuid;
@@ -39,6 +40,40 @@ impl Coordinator {
             Some(Group::Consumer(group)) => Ok(group.described(&self.0.options.consumers)),
             _ => Err(GroupError::GroupNotFound(group.to_owned())),
         }
+    }
+
+    /// All settings of a group, which need not be there.
+    pub fn settings(&self, group: &str) -> Vec<GroupSetting> {
+        self.0.settings.describe(group)
+    }
+
+    /// The groups that have settings of their own.
+    pub fn groups_with_settings(&self) -> Vec<String> {
+        self.0.settings.groups()
+    }
+
+    /// Changes the settings of a group, or only says whether they could be; answered when they are in force.
+    ///
+    /// # Errors
+    /// [`GroupError::InvalidSetting`], and what `change` returns.
+    pub async fn alter_settings(
+        &self,
+        group: &str,
+        validate_only: bool,
+        change: impl FnOnce(&mut Values) -> Result<(), GroupError>,
+    ) -> Result<(), GroupError> {
+        let put = |values: &Values| {
+            if validate_only {
+                return Ok(None);
+            }
+            let value = Some(value_of(values)).filter(|_| !values.is_empty());
+            let durable = self.0.shards.put(vec![(settings_key(group), value)])?;
+            let (tell, told) = oneshot::channel();
+            let settings = self.0.settings.clone();
+            self.0.shards.finish_later(durable, Finish::Settings(settings, group.to_owned(), values.clone(), tell));
+            Ok(Some(told))
+        };
+        durable(self.0.settings.alter(group, change, put)).await
     }
 
     /// All groups, in the order of their names.

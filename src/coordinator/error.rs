@@ -83,6 +83,9 @@ pub enum GroupError {
     /// A commit by a member of the consumer protocol in a version of the call that does not know it.
     #[error("OffsetCommit version 9 or above must be used by members using the modern group protocol")]
     NeedsEpochs,
+    /// A setting of a group that there is not, or a value that does not fit.
+    #[error("{0}")]
+    InvalidSetting(String),
     /// Deletion of offsets that a member works on.
     #[error("the group is subscribed to the topic")]
     SubscribedToTopic,

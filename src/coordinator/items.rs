@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `group/<group id>` | an object with `type`: see [`ClassicItem`] for `classic`, [`consumer::ConsumerItem`] for `consumer` |
+//! | `group-settings/<group id>` | the group's own settings: texts by name |
 //! | `offset/<topic id>/<partition>/<group id>` | `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one |
 //! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same, of a transaction that is not decided |
 //! | `txn/<transactional id>` | see [`Entry`](super::transactions::entry::Entry) |
@@ -34,6 +35,7 @@ const GROUP: &str = "group/";
 const OFFSET: &str = "offset/";
 const PENDING: &str = "pending/";
 const TXN: &str = "txn/";
+const SETTINGS: &str = "group-settings/";
 
 /// Says that transactional ids know of a loss.
 pub const TXN_LOSS_KEY: &str = "lost-wal/transactions";
@@ -181,6 +183,8 @@ pub enum Item {
     Offset(String, TopicPartition, Committed),
     /// One of a transaction that is not decided: group, producer id, place, offset.
     Pending(String, i64, TopicPartition, Committed),
+    /// A group's own settings.
+    Settings(String, BTreeMap<String, String>),
 }
 
 impl Item {
@@ -191,6 +195,9 @@ impl Item {
         let shape = || bad("its key has too few parts, or one that is no number or id".to_owned());
         if let Some(group) = key.strip_prefix(GROUP) {
             return Ok(Some(Self::Group(group.to_owned(), value.read().map_err(json)?)));
+        }
+        if let Some(group) = key.strip_prefix(SETTINGS) {
+            return Ok(Some(Self::Settings(group.to_owned(), value.read().map_err(json)?)));
         }
         if let Some(rest) = key.strip_prefix(OFFSET) {
             let (place, group) = place_and_group(rest).ok_or_else(shape)?;
@@ -216,6 +223,11 @@ fn place_and_group(rest: &str) -> Option<(TopicPartition, String)> {
 /// Key of a group.
 pub fn group_key(group: &str) -> String {
     format!("{GROUP}{group}")
+}
+
+/// Key of a group's own settings.
+pub fn settings_key(group: &str) -> String {
+    format!("{SETTINGS}{group}")
 }
 
 /// Key of a committed offset.

@@ -2,8 +2,8 @@
 use std::fmt::Write;
 
 use super::calls::{JoinGroup, JoinRefused, Leaving, MemberRef, Now, SyncGroup};
-use super::consumer::Beat;
 use super::consumer::calls::{Around, ENTER};
+use super::consumer::{Beat, Rules};
 use super::error::GroupError;
 use super::group::{Group, Slot};
 use super::shards::{BeatAnswer, JoinAnswer, SyncAnswer};
@@ -16,6 +16,7 @@ impl Coordinator {
     pub fn join(&self, group: &str, mut join: JoinGroup) -> impl Future<Output = JoinAnswer> + Send + use<> {
         let member_id = join.member_id.clone();
         let refused = move |error| JoinRefused { member_id: member_id.clone(), error };
+        let rules = self.0.settings.rules_of(group);
         let waiting = self.check_join(group, &join).and_then(|()| {
             let mut shard = self.0.shards.lock(group);
             if join.member_id.is_empty() {
@@ -32,7 +33,7 @@ impl Coordinator {
                 }
                 match &mut slot.group {
                     Group::Classic(group) => group.join(ticket, join, cx),
-                    Group::Consumer(group) => group.join(ticket, join, &self.0.around(cx.now), cx.out),
+                    Group::Consumer(group) => group.join(ticket, join, &self.0.around(&rules, cx.now), cx.out),
                 }
             });
             Ok(answered)
@@ -58,6 +59,7 @@ impl Coordinator {
 
     /// A member asks for its assignment; answered when the leader has brought it, and it is durable. Made when this returns.
     pub fn sync(&self, group: &str, sync: SyncGroup) -> impl Future<Output = SyncAnswer> + Send + use<> {
+        let rules = self.0.settings.rules_of(group);
         let waiting = check_id(group).and_then(|()| {
             let mut shard = self.0.shards.lock(group);
             if shard.get(group).is_none() {
@@ -66,7 +68,7 @@ impl Coordinator {
             let (ticket, answered) = shard.sync_ticket();
             shard.ask(group, |slot, cx| match &mut slot.group {
                 Group::Classic(group) => group.sync(ticket, sync, cx),
-                Group::Consumer(group) => group.sync(ticket, &sync, &self.0.around(cx.now), cx.out),
+                Group::Consumer(group) => group.sync(ticket, &sync, &self.0.around(&rules, cx.now), cx.out),
             });
             Ok(answered)
         });
@@ -79,9 +81,10 @@ impl Coordinator {
     /// [`GroupError::RebalanceInProgress`] tells it to join again; others that it has lost its place.
     pub fn heartbeat(&self, group: &str, member: &MemberRef) -> Result<(), GroupError> {
         check_id(group)?;
+        let rules = self.0.settings.rules_of(group);
         let beat = |slot: &mut Slot, cx: &mut super::Cx| match &mut slot.group {
             Group::Classic(group) => group.heartbeat(member, cx.now),
-            Group::Consumer(group) => group.classic_heartbeat(member, &self.0.around(cx.now)),
+            Group::Consumer(group) => group.classic_heartbeat(member, &self.0.around(&rules, cx.now)),
         };
         self.0.shards.lock(group).ask(group, beat).unwrap_or(Err(GroupError::UnknownMember))
     }
@@ -89,6 +92,7 @@ impl Coordinator {
     /// A member of the consumer protocol says that it is alive, and what has changed; it enters, or leaves. Answered when what
     /// the answer tells is durable. Made when this returns.
     pub fn consumer_heartbeat(&self, group: &str, mut beat: Beat) -> impl Future<Output = BeatAnswer> + Send + use<> {
+        let rules = self.0.settings.rules_of(group);
         let waiting = check_id(group).and_then(|()| {
             beat.new_member_id = Uuid::random(&self.0.random).to_string();
             let mut shard = self.0.shards.lock(group);
@@ -101,7 +105,7 @@ impl Coordinator {
             }
             let (ticket, answered) = shard.beat_ticket();
             shard.ask(group, |slot, cx| {
-                slot.beat(group, ticket, &beat, &self.0.around(cx.now), cx);
+                slot.beat(group, ticket, &beat, &self.0.around(&rules, cx.now), cx);
             });
             Ok(answered)
         });
@@ -124,8 +128,8 @@ impl Coordinator {
 }
 
 impl Inner {
-    fn around(&self, now: Now) -> Around<'_> {
-        Around { rules: &self.options.consumers, topics: &*self.topics, now_ms: now.ms }
+    fn around<'a>(&'a self, rules: &'a Rules, now: Now) -> Around<'a> {
+        Around { rules, topics: &*self.topics, now_ms: now.ms }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `embedded` | what consumers embed in the classic protocol |
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
+//! | [`settings`] | settings of single groups (pure but for a lock) |
 //! | `shards` | what runs the groups |
 //! | `lag` | how far groups are behind, for the metrics |
 //! | [`transactions`] | transactional ids and their transactions |
@@ -34,6 +35,7 @@ mod lag;
 mod membership;
 pub mod offsets;
 pub mod options;
+pub mod settings;
 mod shards;
 pub mod transactions;
 
@@ -48,6 +50,7 @@ use classic::Cx;
 use group::{Group, Slot};
 use items::{BadItem, Changes, Item, Items, LOSS_KEY, group_key, value_of};
 use journal::{Journal, JournalError, Topics};
+use settings::GroupSettings;
 use shards::{Locked, Shards};
 
 pub use committing::Commit;
@@ -97,6 +100,7 @@ struct Inner {
     shards: Arc<Shards>,
     topics: Arc<dyn Topics>,
     options: GroupOptions,
+    settings: Arc<GroupSettings>,
     random: Random,
     counts: Counts,
 }
@@ -175,14 +179,15 @@ impl Coordinator {
         let Surroundings { journal, topics, clock, random, metrics, tasks } = surroundings;
         let (shards, ends) = Shards::new(journal, topics.clone(), clock, options.rules());
         let loss = lost_wal.map(|id| value_of(&id)).filter(|id| items.get(LOSS_KEY) != Some(id));
-        let mut emptied = recover(&shards, items, loss.is_some(), &options)?;
+        let settings = Arc::new(options.settings());
+        let mut emptied = recover(&shards, items, loss.is_some(), &options, &settings)?;
         emptied.extend(loss.map(|id| (LOSS_KEY.to_owned(), Some(id))));
         if !emptied.is_empty() {
             shards.put(emptied)?.await.map_err(|_| OpenError::Ended)?;
         }
         tasks.hot.spawn(ends.run(Arc::downgrade(&shards)));
         let check = Duration::from_millis(u64::try_from(options.retention_check_ms).unwrap_or(u64::MAX));
-        let inner = Arc::new(Inner { shards, topics, options, random, counts: Counts::new(&metrics) });
+        let inner = Arc::new(Inner { shards, topics, options, settings, random, counts: Counts::new(&metrics) });
         inner.forget_topics();
         lag::measure(&metrics, Arc::downgrade(&inner));
         tasks.hot.spawn(look_after(Arc::downgrade(&inner), check));
@@ -207,14 +212,22 @@ async fn look_after(inner: Weak<Inner>, clean_every: Duration) {
 }
 
 /// Fills the shards. Returns the items of groups that lost their members.
-fn recover(shards: &Shards, items: Items, lost_wal: bool, options: &GroupOptions) -> Result<Changes, BadItem> {
+fn recover(
+    shards: &Shards,
+    items: Items,
+    lost_wal: bool,
+    options: &GroupOptions,
+    settings: &GroupSettings,
+) -> Result<Changes, BadItem> {
     let rules = options.rules();
     let now = shards.now();
     let mut changes = Changes::new();
     let mut pending = Vec::new();
+    // The settings of a group stand before the group.
     for (key, value) in items {
         match Item::read(&key, &value)? {
             None => {}
+            Some(Item::Settings(group, values)) => settings.restore(&group, values),
             Some(Item::Group(id, item)) => {
                 let item = if lost_wal { Group::without_members(item, now) } else { item };
                 if lost_wal {
@@ -222,7 +235,7 @@ fn recover(shards: &Shards, items: Items, lost_wal: bool, options: &GroupOptions
                 }
                 let mut out = Vec::new();
                 let group =
-                    Group::restore(&id, item, &options.consumers, &mut Cx { rules: &rules, now, out: &mut out });
+                    Group::restore(&id, item, &settings.rules_of(&id), &mut Cx { rules: &rules, now, out: &mut out });
                 debug_assert!(out.is_empty(), "nobody waits yet, and nothing changes");
                 slot(shards, &id, |slot| slot.group = group);
             }

@@ -2,6 +2,7 @@
 use super::classic::Rules;
 use super::consumer;
 use super::consumer::assignor::Assignor;
+use super::settings::{Bounds, GroupSettings};
 
 /// Settings of the coordinator of groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct GroupOptions {
     /// `group.consumer.migration.policy`, one half: groups of the consumer protocol without such members become classic.
     /// The other half is with the `consumers`.
     pub takes_back: bool,
+    /// `group.consumer.min.session.timeout.ms` and the most: what a group's own setting may be.
+    pub session_bounds: Bounds,
+    /// `group.consumer.min.heartbeat.interval.ms` and the most.
+    pub heartbeat_bounds: Bounds,
     /// `group.consumer.*`: groups of the consumer protocol.
     pub consumers: consumer::Rules,
 }
@@ -44,6 +49,8 @@ impl Default for GroupOptions {
             max_groups: 50_000,
             max_group_bytes: 4 << 20,
             takes_back: true,
+            session_bounds: Bounds { least: 45_000, most: 60_000 },
+            heartbeat_bounds: Bounds { least: 5_000, most: 15_000 },
             consumers: consumer::Rules {
                 heartbeat_ms: 5_000,
                 session_ms: 45_000,
@@ -65,6 +72,11 @@ impl GroupOptions {
             max_bytes: self.max_group_bytes,
             takes_back: self.takes_back,
         }
+    }
+
+    /// The settings of single groups, of which there are none yet.
+    pub(super) fn settings(&self) -> GroupSettings {
+        GroupSettings::new(self.consumers.clone(), self.session_bounds, self.heartbeat_bounds, self.max_groups)
     }
 
     /// How long unused offsets are kept.

@@ -19,6 +19,7 @@ use super::group::Slot;
 use super::items::{Changes, group_key, value_of};
 use super::journal::{Journal, JournalError, Topics};
 use super::offsets::Plan;
+use super::settings::{GroupSettings, Values};
 use crate::base::Clock;
 
 const SHARDS: usize = 32;
@@ -72,6 +73,8 @@ pub enum Finish {
     Offsets(Vec<(Arc<str>, Plan)>, Durable),
     /// A group is gone.
     Deleted(Arc<str>, Durable),
+    /// Settings of a group are in force.
+    Settings(Arc<GroupSettings>, String, Values, Durable),
 }
 
 /// The ends at which the two tasks work.
@@ -168,6 +171,12 @@ impl Shards {
                     if durable {
                         self.lock(&group).ask(&group, |slot, _| slot.offsets.finish(plan));
                     }
+                }
+                let _ = answer.send(outcome());
+            }
+            Finish::Settings(settings, group, values, answer) => {
+                if durable {
+                    settings.put_in_force(&group, values);
                 }
                 let _ = answer.send(outcome());
             }

@@ -151,6 +151,7 @@ impl From<&GroupError> for ErrorCode {
             GroupError::GroupTooLarge { .. } => Self::UnknownServerError,
             GroupError::NonEmptyGroup => Self::NonEmptyGroup,
             GroupError::GroupNotFound(_) | GroupError::CannotBeTakenOver { .. } => Self::GroupIdNotFound,
+            GroupError::InvalidSetting(_) => Self::InvalidConfig,
             GroupError::NeedsEpochs => Self::UnsupportedVersion,
             GroupError::SubscribedToTopic => Self::GroupSubscribedToTopic,
             GroupError::MetadataTooLarge(_) => Self::OffsetMetadataTooLarge,

@@ -14,6 +14,11 @@ fn the_format_stays_what_it_is() {
     assert_eq!(offset_key("a/b", PLACE), "offset/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
     assert_eq!(pending_key("a/b", 9, PLACE), "pending/9/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
     assert_eq!(group_key(""), "group/");
+    let settings = BTreeMap::from([("a.ms".to_owned(), "1".to_owned())]);
+    let value = Json::of(&json!({"a.ms": "1"}));
+    assert_eq!((settings_key("a/b").as_str(), value_of(&settings)), ("group-settings/a/b", value.clone()));
+    assert_eq!(Item::read("group-settings/a/b", &value), Ok(Some(Item::Settings("a/b".into(), settings))));
+    assert!(settings_key("z") < group_key(""), "settings are read before their group");
     assert_eq!(value_of(&committed(None)), Json::of(&json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64])));
     assert_eq!(value_of(&committed(Some(8))), Json::of(&json!([42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64, 8])));
     let member = ClassicMember {

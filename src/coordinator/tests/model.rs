@@ -296,7 +296,9 @@ impl World {
                     }
                 }
                 Item::Offset(_, place, committed) => self.offsets.restore(place, committed),
-                Item::Pending(..) => unreachable!("there are no transactions here"),
+                Item::Pending(..) | Item::Settings(..) => {
+                    unreachable!("there are no transactions here, and no settings")
+                }
                 Item::Group(_, GroupItem::Consumer(_)) => unreachable!("nobody speaks the consumer protocol"),
             }
         }

@@ -3,6 +3,7 @@ mod admin;
 mod consumer_groups;
 mod fetching;
 mod group_client;
+mod group_settings;
 mod groups;
 mod placement;
 mod producing;

@@ -1,9 +1,11 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics. A broker's are its flags and its file;
-//! what they make of topic settings can be read here and not changed.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics and of groups. A broker's
+//! are its flags and its file; what they make of topic settings can be read here and not changed.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
+use crate::coordinator::GroupError;
+use crate::coordinator::settings::GroupSetting;
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -18,12 +20,14 @@ use crate::log::{SettingInfo, SettingKind, TopicError, TopicInfo};
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-/// Types of `ConfigResource` that Kafka has and of which there are none here: loggers of brokers, metrics of clients, groups.
-const WITHOUT_ANY: [i8; 3] = [8, 16, 32];
+const GROUP: i8 = 32;
+/// Types of `ConfigResource` that Kafka has and of which there are none here: loggers of brokers, metrics of clients.
+const WITHOUT_ANY: [i8; 2] = [8, 16];
 /// `ConfigSource`.
 const TOPICS_OWN: i8 = 1;
 const BROKERS_FILE: i8 = 4;
 const BUILT_IN: i8 = 5;
+const GROUPS_OWN: i8 = 8;
 
 /// Where a value comes from.
 pub fn source(setting: &SettingInfo) -> i8 {
@@ -53,14 +57,14 @@ struct Detail {
     documentation: bool,
 }
 
-/// Lists what has settings: topics and the broker. Version 0 asks for metrics of clients alone.
+/// Lists what has settings: topics, the broker, and groups that have some of their own. Version 0 asks for metrics of clients alone.
 pub async fn list(
     endpoint: Arc<Endpoint>,
     call: Call,
     request: ListConfigResourcesRequest,
 ) -> ListConfigResourcesResponse {
     let types = request.resource_types;
-    if types.iter().any(|kind| ![TOPIC, BROKER].contains(kind) && !WITHOUT_ANY.contains(kind)) {
+    if types.iter().any(|kind| ![TOPIC, BROKER, GROUP].contains(kind) && !WITHOUT_ANY.contains(kind)) {
         let error_code = endpoint.refuse(ErrorCode::UnsupportedVersion);
         return ListConfigResourcesResponse { error_code, ..ListConfigResourcesResponse::default() };
     }
@@ -73,6 +77,10 @@ pub async fn list(
     }
     if is_wanted(BROKER) {
         config_resources.push(ConfigResource { resource_name: log.broker_id().to_string(), resource_type: BROKER });
+    }
+    if is_wanted(GROUP) {
+        let groups = endpoint.shared.coordinator.groups_with_settings().into_iter();
+        config_resources.extend(groups.map(|group| ConfigResource { resource_name: group, resource_type: GROUP }));
     }
     ListConfigResourcesResponse { config_resources, ..ListConfigResourcesResponse::default() }
 }
@@ -92,11 +100,9 @@ fn describe_one(
 ) -> DescribeConfigsResult {
     let is_wanted = |name: &str| resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k == name));
     let (mut error_code, mut error_message, mut configs) = (0, None, Vec::new());
-    match settings_of(endpoint, call, resource.resource_type, &resource.resource_name) {
+    match settings_of(endpoint, call, resource.resource_type, &resource.resource_name, detail) {
         Ok(settings) => {
-            let read_only = resource.resource_type == BROKER;
-            let wanted = settings.into_iter().filter(|setting| is_wanted(setting.name));
-            configs = wanted.map(|setting| describe_setting(setting, read_only, detail)).collect();
+            configs = settings.into_iter().filter(|setting| is_wanted(&setting.name)).collect();
         }
         Err((code, message)) => (error_code, error_message) = (code, Some(message)),
     }
@@ -104,27 +110,44 @@ fn describe_one(
     DescribeConfigsResult { error_code, error_message, resource_type, resource_name, configs }
 }
 
-fn settings_of(endpoint: &Endpoint, call: Call, kind: i8, name: &str) -> Result<Vec<SettingInfo>, (i16, String)> {
+fn settings_of(
+    endpoint: &Endpoint,
+    call: Call,
+    kind: i8,
+    name: &str,
+    detail: Detail,
+) -> Result<Vec<DescribeConfigsResourceResult>, (i16, String)> {
     let log = &endpoint.shared.log;
     let topic = match kind {
         TOPIC => Some(name),
         // An empty name is Kafka's "default of all brokers".
         BROKER if name.is_empty() || name.parse() == Ok(log.broker_id()) => None,
+        GROUP => {
+            check_group(endpoint, name)?;
+            let settings = endpoint.shared.coordinator.settings(name).into_iter();
+            return Ok(settings.map(|setting| describe_group_setting(&setting, detail)).collect());
+        }
         BROKER => {
             let message = format!("there is no broker '{name}'; this is broker {}", log.broker_id());
             return Err((endpoint.refuse(ErrorCode::InvalidRequest), message));
         }
         _ => return Err(no_such_kind(endpoint, kind)),
     };
-    log.settings(topic).map_err(|error| {
-        let message = error.to_string();
-        (endpoint.fail(call, error), message)
-    })
+    let settings = log.settings(topic).map_err(|error| in_words(endpoint, call, error))?;
+    Ok(settings.into_iter().map(|setting| describe_setting(setting, kind == BROKER, detail)).collect())
+}
+
+fn check_group(endpoint: &Endpoint, name: &str) -> Result<(), (i16, String)> {
+    match name {
+        "" => Err((endpoint.refuse(ErrorCode::InvalidRequest), "the name of the group must not be empty".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 fn no_such_kind(endpoint: &Endpoint, kind: i8) -> (i16, String) {
-    let message =
-        format!("resources of type {kind} have no settings here; topics ({TOPIC}) and brokers ({BROKER}) have");
+    let message = format!(
+        "resources of type {kind} have no settings here; topics ({TOPIC}), brokers ({BROKER}) and groups ({GROUP}) have"
+    );
     (endpoint.refuse(ErrorCode::InvalidRequest), message)
 }
 
@@ -147,7 +170,28 @@ fn describe_setting(setting: SettingInfo, read_only: bool, detail: Detail) -> De
     }
 }
 
-/// Replaces all settings of topics.
+fn describe_group_setting(setting: &GroupSetting, detail: Detail) -> DescribeConfigsResourceResult {
+    let places = [
+        (GROUPS_OWN, setting.name, setting.own),
+        (BROKERS_FILE, setting.broker_name, setting.broker),
+        (BUILT_IN, setting.broker_name, Some(setting.default)),
+    ];
+    let synonym = |(source, name, value): (i8, &str, Option<i32>)| {
+        value.map(|value| DescribeConfigsSynonym { name: name.to_owned(), value: Some(value.to_string()), source })
+    };
+    DescribeConfigsResourceResult {
+        name: setting.name.to_owned(),
+        value: Some(setting.value().to_string()),
+        read_only: false,
+        config_source: places.iter().find(|(_, _, value)| value.is_some()).map_or(BUILT_IN, |(source, ..)| *source),
+        is_sensitive: false,
+        synonyms: if detail.synonyms { places.into_iter().filter_map(synonym).collect() } else { Vec::new() },
+        config_type: config_type(SettingKind::Int),
+        documentation: detail.documentation.then(|| setting.doc.to_owned()),
+    }
+}
+
+/// Replaces all settings of topics and groups.
 pub async fn replace(
     endpoint: Arc<Endpoint>,
     call: Call,
@@ -174,7 +218,7 @@ pub async fn replace(
     alter_configs::AlterConfigsResponse { responses, ..Default::default() }
 }
 
-/// Changes single settings of topics.
+/// Changes single settings of topics and groups.
 pub async fn change(
     endpoint: Arc<Endpoint>,
     call: Call,
@@ -183,7 +227,10 @@ pub async fn change(
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        let in_force = endpoint.shared.log.settings(Some(&name)).unwrap_or_default();
+        let in_force = match kind {
+            TOPIC => endpoint.shared.log.settings(Some(&name)).unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let change = move |settings: &mut BTreeMap<String, String>| {
             resource.configs.into_iter().try_for_each(|config| apply(settings, &in_force, config))
         };
@@ -204,7 +251,7 @@ async fn alter(
     kind: i8,
     name: &str,
     validate_only: bool,
-    change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), TopicError> + Send,
+    change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), String> + Send,
 ) -> (i16, Option<String>) {
     if kind == BROKER {
         // Nothing was set here, so that taking something away changes nothing: reassignments end with that.
@@ -215,17 +262,32 @@ async fn alter(
         let message = "a broker's settings come from its flags, its variables and esker.toml; change them there";
         return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
     }
-    if kind != TOPIC {
-        let (code, message) = no_such_kind(endpoint, kind);
-        return (code, Some(message));
-    }
-    match endpoint.shared.log.alter_settings(name, validate_only, change).await {
-        Ok(()) => (0, None),
-        Err(error) => {
-            let message = error.to_string();
-            (endpoint.fail(call, error), Some(message))
+    let altered = match kind {
+        TOPIC => {
+            let change = |settings: &mut _| change(settings).map_err(TopicError::BadSetting);
+            let altered = endpoint.shared.log.alter_settings(name, validate_only, change).await;
+            altered.map_err(|error| in_words(endpoint, call, error))
         }
-    }
+        GROUP => match check_group(endpoint, name) {
+            Ok(()) => {
+                let change = |settings: &mut _| change(settings).map_err(GroupError::InvalidSetting);
+                let altered = endpoint.shared.coordinator.alter_settings(name, validate_only, change).await;
+                altered.map_err(|error| in_words(endpoint, call, error))
+            }
+            Err(refusal) => Err(refusal),
+        },
+        _ => Err(no_such_kind(endpoint, kind)),
+    };
+    altered.map_or_else(|(code, message)| (code, Some(message)), |()| (0, None))
+}
+
+fn in_words<E>(endpoint: &Endpoint, call: Call, error: E) -> (i16, String)
+where
+    E: std::fmt::Display,
+    ErrorCode: for<'a> From<&'a E>,
+{
+    let message = error.to_string();
+    (endpoint.fail(call, error), message)
 }
 
 /// One incremental change: 0 sets, 1 deletes, 2 appends to a list, 3 subtracts from a list.
@@ -233,7 +295,7 @@ fn apply(
     settings: &mut BTreeMap<String, String>,
     in_force: &[SettingInfo],
     config: incremental_alter_configs::AlterableConfig,
-) -> Result<(), TopicError> {
+) -> Result<(), String> {
     let incremental_alter_configs::AlterableConfig { name, config_operation, value } = config;
     match config_operation {
         0 => {
@@ -246,13 +308,13 @@ fn apply(
         2 | 3 => {
             let setting = in_force.iter().find(|setting| setting.name == name);
             if setting.is_none_or(|setting| setting.kind != SettingKind::List) {
-                return Err(TopicError::BadSetting(format!("{name} is not a list: it can be set, not added to")));
+                return Err(format!("{name} is not a list: it can be set, not added to"));
             }
             let before = settings.get(&name).or(setting.map(|setting| &setting.value)).cloned().unwrap_or_default();
             let changes = given(name.clone(), value)?;
             settings.insert(name, edit_list(&before, &changes, config_operation == 2));
         }
-        other => return Err(TopicError::BadSetting(format!("{name}: there is no operation {other}"))),
+        other => return Err(format!("{name}: there is no operation {other}")),
     }
     Ok(())
 }
@@ -271,8 +333,8 @@ fn edit_list(before: &str, changes: &str, add: bool) -> String {
     list.join(",")
 }
 
-fn given(name: String, value: Option<String>) -> Result<String, TopicError> {
-    value.ok_or_else(|| TopicError::BadSetting(format!("{name}: null is not a value; delete the setting instead")))
+fn given(name: String, value: Option<String>) -> Result<String, String> {
+    value.ok_or_else(|| format!("{name}: null is not a value; delete the setting instead"))
 }
 
 #[cfg(test)]
