@@ -3,11 +3,13 @@
 the joined table is what DuckDB computes from the segments of the input; so is what the segments of the output hold. Half-way
 all of them start with nothing but their changelogs, compacted by then.
 """
+import json
 import random
 import re
 import time
 from collections import defaultdict
 
+from checks.admin import tool
 from checks.history import create
 from harness import contents, sql
 from harness.broker import Broker
@@ -139,6 +141,16 @@ def in_segments(broker, expected):
     return f"{len(words)} words, {len(authors)} authors"
 
 
+def reset(broker):
+    """Kafka's tool for that: the application would begin anew. Its members do not leave when they close, so it puts them out."""
+    tool(broker, "StreamsResetter", "--application-id", "streams", "--input-topics", "commits,files", "--force")
+    left = [name for name in broker.esker("topic", "list").stdout.split() if name.startswith("streams-")]
+    expect(not left, f"internal topics are still there: {left}")
+    rows = json.loads(broker.esker("group", "describe", "streams", "--format", "json").stdout)["partitions"]
+    moved = [row for row in rows if row["topic"] in ("commits", "files")]
+    expect(len(moved) == 2 * PARTITIONS and not any(row["committed"] for row in moved), f"not at the start: {rows}")
+
+
 def instance(broker, name, **settings):
     return Instance("streams", "WordsAndTables", broker, name, SETTINGS | settings)
 
@@ -177,6 +189,7 @@ def run(report, plan):
         say(CLIENT, "group.protocol=streams is refused in words", lambda: streams_groups(broker))
         broker.lose_disk()
         say(CLIENT, "read committed, all of it cold: exactly once", lambda: exactly(broker, want))
+        say("streams-reset", "Kafka's tool begins anew", lambda: reset(broker))
         report.check("esker fsck", "streams: the bucket is whole", lambda: broker.esker_store("fsck", timeout_s=300) and None)
     finally:
         for one in instances:

@@ -17,7 +17,7 @@ class Input:
         producer = Producer(config | {"partitioner": "murmur2_random"})
         failed = []
         for _, (key, value, timestamp, headers) in zip(range(count), self.left):
-            topic = "commits" if len(headers) == 3 else "files"
+            topic = "commits" if headers[0][1] == b"commit" else "files"
             producer.produce(topic, value, key, timestamp=timestamp, on_delivery=lambda error, _: error and failed.append(error))
             self.fed += 1
             if self.fed % 1000 == 0:
