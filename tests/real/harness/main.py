@@ -9,7 +9,7 @@ from . import history, place
 from .report import Report, say
 
 CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "migration", "lost", "refusals", "away", "wire"]
-CHECKS += ["admin", "tools", "clients", "streams", "samza"]
+CHECKS += ["admin", "topics", "tools", "clients", "streams", "samza"]
 # Only with --full, or by name.
 FULL_CHECKS = ["damage", "power"]
 MIB = 1 << 20
