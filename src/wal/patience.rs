@@ -1,18 +1,21 @@
-//! When patient frames wait for others of their kind (pure).
+//! When patient frames wait for others of their kind, and for how many (pure).
+//!
+//! How many come within [`LINGER`] is found out by waiting that long once in a while. In between a group waits for as many,
+//! and not longer: clients that commit, wait and commit again are as many as there are, so they soon wait for nobody.
 use std::time::Duration;
 
-/// How long patient frames wait for others, and how often is often.
+/// How long patient frames wait for others at most, and how often is often.
 pub(crate) const LINGER: Duration = Duration::from_millis(2);
 
-/// After a wait in which nobody came, so many groups are written at once before the next try: a client that commits, waits
-/// and commits again has no companions.
-const HURRY: u32 = 32;
+/// One in so many groups waits to find out how many come.
+const FIND_OUT: u32 = 32;
 
 /// What the writer has seen lately.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     wrote: Duration,
-    hurry: u32,
+    turn: u32,
+    crowd: usize,
 }
 
 impl Patience {
@@ -21,19 +24,23 @@ impl Patience {
         self.wrote = now;
     }
 
-    /// Whether the group that could be written now shall wait for others, if it is patient.
-    pub fn waits(&mut self, now: Duration) -> bool {
+    /// For how many frames the group that could be written now shall wait, if it is patient.
+    pub fn waits_for(&mut self, now: Duration) -> Option<usize> {
         if now.saturating_sub(self.wrote) > LINGER {
-            return false;
+            return None; // whoever comes after a pause has no companions
         }
-        let waits = self.hurry == 0;
-        self.hurry = self.hurry.saturating_sub(1);
-        waits
+        self.turn = (self.turn + 1) % FIND_OUT;
+        match self.turn {
+            0 => Some(usize::MAX),
+            _ => Some(self.crowd).filter(|crowd| *crowd > 1),
+        }
     }
 
-    /// It waited; whether anybody came.
-    pub fn waited(&mut self, worth: bool) {
-        self.hurry = if worth { 0 } else { HURRY };
+    /// So many there were when the wait for `frames` ended.
+    pub fn found(&mut self, frames: usize, found: usize) {
+        if frames == usize::MAX {
+            self.crowd = found;
+        }
     }
 }
 
@@ -41,28 +48,28 @@ impl Patience {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_comes_after_a_pause_or_always_alone_does_not_wait() {
-        let mut patience = Patience::default();
+    /// How many of `groups`, one right after the other, wait for how many, if `there` is what comes in time.
+    fn waits(patience: &mut Patience, groups: u32, there: usize) -> Vec<usize> {
         let mut now = Duration::from_secs(1);
-        // Of groups that come one right after the other and find nobody, one in 33 waits.
-        let mut waits = 0;
-        for _ in 0..330 {
+        let mut waits = Vec::new();
+        for _ in 0..groups {
             patience.wrote(now);
-            now += LINGER / 2;
-            if patience.waits(now) {
-                waits += 1;
-                patience.waited(false);
+            now += LINGER;
+            if let Some(frames) = patience.waits_for(now) {
+                patience.found(frames, there.min(frames));
+                waits.push(frames);
             }
         }
-        assert_eq!(waits, 10);
-        // With companions, each does.
-        while !patience.waits(now) {}
-        for _ in 0..10 {
-            patience.waited(true);
-            patience.wrote(now);
-            assert!(patience.waits(now + LINGER));
-        }
-        assert!(!patience.waits(now + LINGER * 2), "after a pause");
+        waits
+    }
+
+    #[test]
+    fn a_group_waits_for_as_many_as_came_lately_and_a_lone_client_hardly_ever() {
+        let mut patience = Patience::default();
+        assert_eq!(waits(&mut patience, 10 * FIND_OUT, 1), [usize::MAX; 10]);
+        let with_others = waits(&mut patience, 2 * FIND_OUT, 4);
+        assert_eq!(with_others.iter().filter(|frames| **frames == 4).count() as u32, FIND_OUT - 1);
+        patience.wrote(Duration::from_secs(9));
+        assert_eq!(patience.waits_for(Duration::from_secs(9) + LINGER * 2), None, "after a pause");
     }
 }

@@ -42,7 +42,7 @@ struct State {
     wake_at: usize,
     /// How many of the frames are not patient.
     impatient: usize,
-    /// The writer waits for companions of patient frames: an impatient one wakes it.
+    /// An impatient frame wakes the writer too.
     lingers: bool,
     end: Option<End>,
 }
@@ -155,27 +155,20 @@ impl Queue {
         }
     }
 
-    /// Waits until so many frames wait, but not longer than `patience`, and not when a group is full anyway.
-    pub fn gather(&self, frames: usize, patience: Duration) {
+    /// Waits until so many frames wait, but not longer than `patience`, not when a group is full anyway, and, with
+    /// `lingers`, only while all of them are patient. Returns how many wait.
+    pub fn gather(&self, frames: usize, patience: Duration, lingers: bool) -> usize {
         let mut state = self.lock();
-        state.wake_at = frames;
+        (state.wake_at, state.lingers) = (frames, lingers);
         let full = self.limits.group_max_bytes;
-        let few = |s: &mut State| s.frames.len() < frames && s.bytes < full && s.end.is_none();
+        let few = |s: &mut State| {
+            let calm = !(lingers && s.impatient > 0);
+            calm && s.frames.len() < frames && s.bytes < full && s.end.is_none()
+        };
         let waited = self.wake.wait_timeout_while(state, patience, few);
-        waited.unwrap_or_else(PoisonError::into_inner).0.wake_at = usize::MAX;
-    }
-
-    /// Waits for more frames as long as all are patient, but not longer than `patience`. Returns whether it was worth it:
-    /// `false` if all that time nothing came.
-    pub fn linger(&self, patience: Duration) -> bool {
-        let mut state = self.lock();
-        let before = state.frames.len();
-        state.lingers = true;
-        let calm = |s: &mut State| s.impatient == 0 && s.end.is_none();
-        let (mut state, waited) =
-            self.wake.wait_timeout_while(state, patience, calm).unwrap_or_else(PoisonError::into_inner);
-        state.lingers = false;
-        !waited.timed_out() || state.frames.len() > before
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (state.wake_at, state.lingers) = (usize::MAX, false);
+        state.frames.len()
     }
 
     /// How many frames wait.

@@ -79,10 +79,11 @@ impl Writer {
             match self.shared.queue.next(self.alone.then_some(successor)) {
                 Next::Frames => {
                     if self.last_sync >= SLOW_SYNC {
-                        self.shared.queue.gather(self.crowd, self.last_sync / 8);
+                        self.shared.queue.gather(self.crowd, self.last_sync / 8, false);
                     }
-                    if self.patience.waits(self.shared.clock.elapsed()) {
-                        self.patience.waited(self.shared.queue.linger(LINGER));
+                    if let Some(frames) = self.patience.waits_for(self.shared.clock.elapsed()) {
+                        let found = self.shared.queue.gather(frames, LINGER, true);
+                        self.patience.found(frames, found);
                     }
                     let mut frames = std::mem::take(&mut self.frames);
                     self.shared.queue.take(self.active.left(), &mut frames);
