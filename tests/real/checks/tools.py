@@ -27,14 +27,6 @@ def said(done):
     return done.stdout + done.stderr
 
 
-def either(done, works, words):
-    """Whether it works, or refuses with these words."""
-    if done.returncode == 0 and works in said(done):
-        return "works"
-    has(said(done), words)
-    return f"refused: {words}"
-
-
 def alone(name, *arguments, check=True):
     """A tool that does not begin with the address of a broker."""
     return process.run(place.java(name if "." in name else TOOLS + name, *arguments), check=check)
@@ -310,8 +302,7 @@ def quorum(broker):
 def client_metrics(broker):
     ask = lambda *more: tool(broker, "ClientMetricsCommand", *more, check=False)
     expect(ask("--list").returncode == 0 and not ask("--list").stdout.strip(), "there are some")
-    subscription = ["--name", "m", "--metrics", "org.apache.kafka.", "--interval", "1000"]
-    return either(ask("--alter", *subscription), "Altered", "have no settings here")
+    refused(ask("--alter", "--name", "m", "--metrics", "org.apache.kafka.", "--interval", "1000"), "have no settings here")
 
 
 def cluster(broker):
@@ -354,10 +345,13 @@ def configs(broker):
     has(done.stdout, "Completed updating")
     has(config("--describe", *of("topics", TOPIC)).stdout, "cleanup.policy=compact,delete")
     config("--alter", *of("topics", TOPIC), "--delete-config", "cleanup.policy,retention.ms")
-    group = config("--alter", *of("groups", "g"), "--add-config", "consumer.session.timeout.ms=50000")
-    quota = config("--alter", *of("users", "u"), "--add-config", "producer_byte_rate=1")
+    group, timeout = of("groups", "g"), "consumer.session.timeout.ms"
+    has(config("--alter", *group, "--add-config", f"{timeout}=50000").stdout, "Completed updating")
+    has(config("--describe", *group).stdout, f"{timeout}=50000")
+    refused(config("--alter", *group, "--add-config", f"{timeout}=1"), timeout)
+    has(config("--alter", *group, "--delete-config", timeout).stdout, "Completed updating")
+    refused(config("--alter", *of("users", "u"), "--add-config", "producer_byte_rate=1"), "no quotas")
     refused(config("--alter", *of("users", "u"), "--add-config", "SCRAM-SHA-256=[password=x]"), "SecurityDisabled")
-    return f"groups {either(group, 'Completed', 'have no settings')}, quotas {either(quota, 'Completed', 'no quotas')}"
 
 
 def not_here(broker):
