@@ -1,8 +1,9 @@
 //! Subscriptions by pattern: RE2's syntax, matched against whole names of topics.
 //!
-//! The engine's syntax is that of RE2 but for a few signs, which are translated: `\Q...\E` quotes, and within a class `[`,
-//! `&&`, `--` and `~~` are plain characters. Names of topics are ASCII, so classes are too; `\p` and `\C` are refused.
-//! Matching takes time linear in the name's length, whatever the pattern.
+//! The engine's syntax is that of RE2 but for a few signs, which are translated: `\Q...\E` quotes, within a class `[`, `&&`,
+//! `--` and `~~` are plain characters, and `\p{^...}` is `\P{...}`. Names of topics are ASCII, so classes are too: of a class
+//! of Unicode (`\pL`, `\p{Greek}`) what is ASCII is left, which keeps programs small. `\C` is refused. Matching takes time
+//! linear in the name's length, whatever the pattern.
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::coordinator::error::GroupError;
@@ -10,7 +11,7 @@ use crate::coordinator::error::GroupError;
 /// Bytes of a pattern.
 const LENGTH_MAX: usize = 4096;
 /// Bytes of the program that it becomes, and of each cache of its engine.
-const SIZE_MAX: usize = 1 << 20;
+const SIZE_MAX: usize = 1 << 18;
 /// Groups within groups.
 const DEPTH_MAX: u32 = 100;
 
@@ -65,13 +66,19 @@ fn translated(pattern: &str) -> String {
                 out.push_str(&regex::escape(quoted));
                 rest
             }
-            '\\' => {
-                out.push(c);
-                let end = after.chars().next().map_or(0, char::len_utf8);
-                out.push_str(&after[..end]);
-                &after[end..]
+            '\\' => match property(after) {
+                Some((property, rest)) => {
+                    out.push_str(&ascii_of(&property));
+                    rest
+                }
+                None => escape(after, &mut out),
+            },
+            '[' => {
+                let mut class = String::new();
+                let (rest, has_properties) = read_class(after, &mut class);
+                out.push_str(&if has_properties { ascii_of(&class) } else { class });
+                rest
             }
-            '[' => class(after, &mut out),
             _ => {
                 out.push(c);
                 after
@@ -81,8 +88,38 @@ fn translated(pattern: &str) -> String {
     out
 }
 
-/// Translates a class of which the first bracket is read; returns what follows it.
-fn class<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
+/// What is ASCII of a class of Unicode.
+fn ascii_of(class: &str) -> String {
+    format!(r"(?u:[{class}&&[\x00-\x7f]])")
+}
+
+/// A class of Unicode of which the backslash is read, with what follows it; `None`: it is another escape.
+fn property(rest: &str) -> Option<(String, &str)> {
+    let kind = rest.chars().next().filter(|kind| matches!(kind, 'p' | 'P'))?;
+    let Some(named) = rest[1..].strip_prefix('{') else {
+        let end = 1 + rest[1..].chars().next()?.len_utf8();
+        return Some((format!("\\{}", &rest[..end]), &rest[end..]));
+    };
+    let (name, after) = named.split_once('}')?;
+    let (kind, name) = match (name.strip_prefix('^'), kind) {
+        (None, kind) => (kind, name),
+        (Some(name), 'p') => ('P', name),
+        (Some(name), _) => ('p', name),
+    };
+    Some((format!("\\{kind}{{{name}}}"), after))
+}
+
+/// Copies an escape of which the backslash is read; returns what follows it.
+fn escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
+    let end = rest.chars().next().map_or(0, char::len_utf8);
+    out.push('\\');
+    out.push_str(&rest[..end]);
+    &rest[end..]
+}
+
+/// Translates a class of which the first bracket is read; returns what follows it, and whether it has classes of Unicode.
+fn read_class<'a>(mut rest: &'a str, out: &mut String) -> (&'a str, bool) {
+    let mut has_properties = false;
     out.push('[');
     if let Some(after) = rest.strip_prefix('^') {
         out.push('^');
@@ -97,7 +134,7 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
         match c {
             ']' => {
                 out.push(c);
-                return after;
+                return (after, has_properties);
             }
             '[' if after.starts_with(':') => {
                 let end = after.find(":]").map_or(after.len(), |at| at + 2);
@@ -107,10 +144,14 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
                 continue;
             }
             '\\' => {
-                let end = after.chars().next().map_or(0, char::len_utf8);
-                out.push(c);
-                out.push_str(&after[..end]);
-                rest = &after[end..];
+                rest = match property(after) {
+                    Some((property, rest)) => {
+                        has_properties = true;
+                        out.push_str(&property);
+                        rest
+                    }
+                    None => escape(after, out),
+                };
                 continue;
             }
             '[' | '&' | '~' => out.extend(['\\', c]),
@@ -124,7 +165,7 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> &'a str {
         }
         rest = after;
     }
-    rest
+    (rest, has_properties)
 }
 
 #[cfg(test)]
@@ -153,6 +194,16 @@ mod tests {
             (r"[\]a]", &["]", "a"], &["\\"]),
             ("(?x) a b # words", &["ab"], &["a b", "ab\n"]),
             ("(?P<x>a)(?:b)", &["ab"], &["a"]),
+            (r"\pL+", &["ab", "Z"], &["a1", "_"]),
+            (r"\p{Lu}\PL*", &["A1_", "B"], &["AB", "a1"]),
+            (r"(?i)\p{Lu}", &["a", "A"], &["1"]),
+            (r"\p{^Lu}\P{^Nd}", &["a1", "_0"], &["A1", "ab"]),
+            (r"x\p{Greek}*", &["x"], &["xx"]),
+            (r"\P{Greek}x", &["ax"], &["x"]),
+            (r"[\p{Latin}\-\d]+", &["a-1"], &["a_1"]),
+            (r"[^\pN_]+", &["a-b"], &["a_b", "a1"]),
+            (r"[\pL&&]+", &["a&b"], &["1"]),
+            (r"\pL{1000}x|y", &["y"], &["x"]),
         ] {
             let compiled = Pattern::new(pattern).expect(pattern);
             for name in matched {
@@ -167,10 +218,27 @@ mod tests {
     #[test]
     fn what_is_no_pattern_or_too_large_is_refused() {
         let long = "a".repeat(LENGTH_MAX + 1);
+        let large = format!("({})", r"\w{900}|".repeat(100));
         let deep = "(".repeat(200) + &")".repeat(200);
-        for bad in
-            ["(", ")", "a)(b", "[a", "*", "a{1001}{1001}", "(?<=a)b", r"(a)\1x(?=b)", r"\C", r"\pL", &long, &deep]
-        {
+        for bad in [
+            "(",
+            ")",
+            "a)(b",
+            "[a",
+            "*",
+            "a{1001}{1001}",
+            "(?<=a)b",
+            r"(a)\1x(?=b)",
+            r"\C",
+            r"\p",
+            r"\pX",
+            r"\p{Klingon}",
+            r"\p{Lu",
+            r"[\p{Klingon}]",
+            &large,
+            &long,
+            &deep,
+        ] {
             let error = Pattern::new(bad).expect_err(bad);
             assert!(matches!(error, GroupError::InvalidRegularExpression(_)), "{bad}");
         }
