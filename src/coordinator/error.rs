@@ -56,7 +56,9 @@ pub enum GroupError {
     #[error("{0}")]
     InvalidCall(&'static str),
     /// The broker's limit of groups.
-    #[error("there are {0} groups already, which is the limit; delete some, or let their offsets expire")]
+    #[error(
+        "there are {0} groups already, which is the limit (esker.groups.max); delete some, or let their offsets expire"
+    )]
     TooManyGroups(usize),
     /// What the members say of themselves takes too much space.
     #[error("the group's members would take {bytes} bytes to store; {most} are possible")]
@@ -149,7 +151,7 @@ pub enum TxnError {
     #[error("there is no such transactional id")]
     NotFound,
     /// The broker's limit of transactional ids.
-    #[error("there are {0} transactional ids already, which is the limit")]
+    #[error("there are {0} transactional ids already, which is the limit (esker.transactional.ids.max)")]
     TooMany(usize),
     /// For the moment: try again.
     #[error("not available at the moment: {0}")]

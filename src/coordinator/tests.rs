@@ -1,3 +1,4 @@
+pub(super) mod journal;
 mod migration;
 mod model;
 mod running;

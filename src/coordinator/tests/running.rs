@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::items::TopicPartition;
 use super::super::*;
+use super::journal::FakeJournal;
 use crate::base::Json;
 use crate::coordinator::calls::{JoinGroup, MemberRef};
 use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
@@ -23,9 +24,7 @@ struct Fake {
 
 #[derive(Default)]
 struct State {
-    items: Items,
-    waiting: Vec<(Changes, oneshot::Sender<()>)>,
-    is_full: bool,
+    journal: FakeJournal,
     topics: BTreeMap<Uuid, String>,
 }
 
@@ -35,28 +34,13 @@ impl Fake {
     }
 
     fn sync(&self) {
-        let mut state = self.state();
-        for (changes, durable) in std::mem::take(&mut state.waiting) {
-            for (key, value) in changes {
-                match value {
-                    Some(value) => drop(state.items.insert(key, value)),
-                    None => drop(state.items.remove(&key)),
-                }
-            }
-            let _ = durable.send(());
-        }
+        self.state().journal.sync();
     }
 }
 
 impl Journal for Fake {
     fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
-        let mut state = self.state();
-        if state.is_full {
-            return Err(JournalError::Busy("full".to_owned()));
-        }
-        let (durable, resolved) = oneshot::channel();
-        state.waiting.push((changes, durable));
-        Ok(resolved)
+        self.state().journal.put(changes)
     }
 }
 
@@ -105,7 +89,7 @@ async fn open(fake: &Arc<Fake>, clock: &Clock, lost_wal: Option<Uuid>) -> Coordi
         metrics: Metrics::new(),
         tasks: Tasks::current(),
     };
-    let items = fake.state().items.clone();
+    let items = fake.state().journal.items.clone();
     let options = GroupOptions { max_groups: 3, ..GroupOptions::default() };
     let opening = Coordinator::open(items, lost_wal, options, surroundings);
     let syncing = async {
@@ -213,12 +197,12 @@ async fn lags_are_shown_while_there_is_room_and_go_with_their_group() {
 async fn a_full_journal_is_told_and_changes_nothing() {
     let setup = Setup::new().await;
     setup.commit("g", 5).await.unwrap();
-    setup.fake.state().is_full = true;
+    setup.fake.state().journal.is_full = true;
     let full = GroupError::NotAvailable("full".to_owned());
     assert_eq!(setup.commit("g", 6).await, Err(full.clone()));
     assert_eq!(setup.commit("other", 6).await, Err(full.clone()));
     assert_eq!(setup.coordinator.delete("g").await, Err(full));
-    setup.fake.state().is_full = false;
+    setup.fake.state().journal.is_full = false;
     assert_eq!((setup.offset("g"), setup.coordinator.list().len()), (Some(5), 1));
     setup.commit("g", 6).await.unwrap();
 }
@@ -286,7 +270,11 @@ async fn unused_offsets_expire_and_groups_with_nothing_left_go() {
     setup.pass(1).await;
     setup.coordinator.0.clean();
     setup.pass(0).await;
-    assert!(names().is_empty() && setup.fake.state().items.is_empty(), "{:?}", setup.fake.state().items);
+    assert!(
+        names().is_empty() && setup.fake.state().journal.items.is_empty(),
+        "{:?}",
+        setup.fake.state().journal.items
+    );
 }
 
 #[tokio::test]
@@ -304,12 +292,12 @@ async fn transactions_of_several_groups_end_in_one_frame() {
     let with = vec![("txn/t".to_owned(), Some(Json::of(&"ended")))];
     let put = |changes: Changes| setup.fake.put(changes.into_iter().chain(with).collect());
     let ending = setup.coordinator.end_transaction(4, groups.iter(), true, put).unwrap();
-    assert_eq!(setup.fake.state().waiting.len(), 1);
+    assert_eq!(setup.fake.state().journal.waiting.len(), 1);
     assert_eq!(setup.offset("a"), None);
     setup.fake.sync();
     ending.await.unwrap().unwrap();
     assert_eq!((setup.offset("a"), setup.offset("b")), (Some(9), Some(9)));
-    assert!(setup.fake.state().items.contains_key("txn/t"));
+    assert!(setup.fake.state().journal.items.contains_key("txn/t"));
     assert_eq!(setup.coordinator.fetch_all("a", true).len(), 1);
 }
 
@@ -319,19 +307,19 @@ async fn offsets_of_a_deleted_topic_go() {
     setup.commit("g", 5).await.unwrap();
     setup.coordinator.topic_deleted(TOPIC);
     setup.pass(0).await;
-    assert!(setup.coordinator.list().is_empty() && setup.fake.state().items.is_empty());
+    assert!(setup.coordinator.list().is_empty() && setup.fake.state().journal.items.is_empty());
     setup.commit("g", 5).await.unwrap();
     setup.fake.state().topics.clear();
     setup.restart(None).await;
     setup.pass(0).await;
-    assert!(setup.fake.state().items.is_empty(), "also when the broker was not there to see it");
+    assert!(setup.fake.state().journal.items.is_empty(), "also when the broker was not there to see it");
 }
 
 #[tokio::test]
 async fn items_that_cannot_be_read_stop_the_start_by_name() {
     let setup = Setup::new().await;
-    setup.fake.state().items.insert("group/g".to_owned(), Json::of(&serde_json::json!({"type": "strange"})));
-    let items = setup.fake.state().items.clone();
+    setup.fake.state().journal.items.insert("group/g".to_owned(), Json::of(&serde_json::json!({"type": "strange"})));
+    let items = setup.fake.state().journal.items.clone();
     let surroundings = Surroundings {
         journal: setup.fake.clone(),
         topics: setup.fake.clone(),

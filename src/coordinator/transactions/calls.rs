@@ -2,8 +2,9 @@
 //! waits for the disk.
 use tokio::sync::oneshot;
 
-use super::entry::{End, EndCall, Entry, Identity, Init, TV2};
+use super::entry::{Entry, Identity, TV2};
 use super::ids::lock;
+use super::machine::{End, EndCall, Init};
 use super::{Cause, Inner, Transaction, Transactions, log_ended};
 use crate::coordinator::Commit;
 use crate::coordinator::calls::MemberRef;

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::entry::{Entry, Transaction};
+use super::entry::Entry;
+use super::machine::Transaction;
 use crate::coordinator::error::TxnError;
 
 /// An id with its lock.

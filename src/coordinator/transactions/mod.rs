@@ -10,7 +10,8 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`entry`] | one transactional id (pure); the format of its item |
+//! | [`entry`] | what is known of a transactional id; the format of its item |
+//! | `machine` | one transactional id at work (pure) |
 //! | `ids` | all of them, with their locks |
 //! | `log` | what is needed of the log |
 //! | `calls` | what producers ask |
@@ -22,6 +23,7 @@ mod calls;
 pub mod entry;
 mod ids;
 mod log;
+mod machine;
 mod minding;
 mod recovery;
 
@@ -38,13 +40,15 @@ use crate::base::metrics::{Counter, Gauge, Labels};
 use crate::base::{Clock, Metrics};
 use crate::log::TransactionEnd;
 use crate::record::Outcome;
-use entry::{Ending, Entry, Places, Transaction};
+use entry::{Entry, Places};
 use ids::{Id, Ids, Slot, lock};
+use machine::{Ending, Transaction};
 
 pub use admin::{Described, Filter, Listed};
 pub use calls::CommitError;
-pub use entry::{EndCall, Identity, TV2};
+pub use entry::{Identity, TV2};
 pub use log::{OpenIn, TransactionLog};
+pub use machine::EndCall;
 pub use recovery::Surroundings;
 
 /// What the operator may choose about transactions, with Kafka's names and defaults.

@@ -11,8 +11,9 @@ use crate::base::tasks::Tasks;
 use crate::base::{Json, Random, Uuid};
 use crate::coordinator::calls::MemberRef;
 use crate::coordinator::consumer::catalog::{Catalog, TopicShape};
-use crate::coordinator::items::{Items, TXN_LOSS_KEY, TopicPartition};
+use crate::coordinator::items::{TXN_LOSS_KEY, TopicPartition};
 use crate::coordinator::journal::{Journal, Topics};
+use crate::coordinator::tests::journal::FakeJournal;
 use crate::coordinator::{self, Commit, GroupOptions};
 use crate::log::{TopicInfo, TransactionEnd};
 
@@ -20,12 +21,10 @@ const PLACE: TopicPartition = TopicPartition { topic: Uuid([1; 16]), partition: 
 
 #[derive(Default)]
 struct State {
-    items: Items,
-    waiting: Vec<(Changes, oneshot::Sender<()>)>,
+    journal: FakeJournal,
     ends: Vec<(TransactionEnd, Places)>,
     open: Vec<OpenIn>,
     pressing: Option<i64>,
-    is_full: bool,
     next_id: i64,
 }
 
@@ -38,28 +37,13 @@ impl Fake {
     }
 
     fn sync(&self) {
-        let mut state = self.state();
-        for (changes, durable) in std::mem::take(&mut state.waiting) {
-            for (key, value) in changes {
-                match value {
-                    Some(value) => drop(state.items.insert(key, value)),
-                    None => drop(state.items.remove(&key)),
-                }
-            }
-            let _ = durable.send(());
-        }
+        self.state().journal.sync();
     }
 }
 
 impl Journal for Fake {
     fn put(&self, changes: Changes) -> Result<oneshot::Receiver<()>, JournalError> {
-        let mut state = self.state();
-        if state.is_full {
-            return Err(JournalError::Busy("full".to_owned()));
-        }
-        let (durable, resolved) = oneshot::channel();
-        state.waiting.push((changes, durable));
-        Ok(resolved)
+        self.state().journal.put(changes)
     }
 }
 
@@ -141,7 +125,7 @@ impl Setup {
                 tokio::task::yield_now().await;
             }
         });
-        let items = fake.state().items.clone();
+        let items = fake.state().journal.items.clone();
         let surroundings = coordinator::Surroundings {
             journal: fake.clone(),
             topics: fake.clone(),
@@ -165,7 +149,7 @@ impl Setup {
     }
 
     async fn restart(self, lost: Option<Uuid>) -> Self {
-        self.fake.state().waiting.clear();
+        self.fake.state().journal.waiting.clear();
         Self::over(self.fake, self.clock, lost).await
     }
 
@@ -222,7 +206,7 @@ async fn nothing_is_answered_before_it_is_durable_and_an_end_under_way_has_other
     assert_eq!((setup.status("x"), setup.offset()), ("CompleteCommit", Some(7)));
     let (end, places) = setup.fake.state().ends[0].clone();
     assert_eq!((end.producer_epoch, places), (1, Places::from([(PLACE.topic, BTreeSet::from([0]))])));
-    let item = setup.fake.state().items["txn/x"].clone();
+    let item = setup.fake.state().journal.items["txn/x"].clone();
     assert_eq!(item.read::<Entry>().unwrap().status, Status::Committed);
 }
 
@@ -230,7 +214,7 @@ async fn nothing_is_answered_before_it_is_durable_and_an_end_under_way_has_other
 async fn what_the_log_refuses_has_not_happened() {
     let setup = Setup::new().await;
     let producer = setup.open("x").await;
-    setup.fake.state().is_full = true;
+    setup.fake.state().journal.is_full = true;
     let busy = TxnError::NotAvailable("full".to_owned());
     assert_eq!(setup.transactions.end("x", commit(producer)).await, Err(busy.clone()));
     assert_eq!(setup.transactions.init("x", 1000, None).await, Err(busy.clone()));
@@ -238,7 +222,7 @@ async fn what_the_log_refuses_has_not_happened() {
     let place = TopicPartition { partition: 1, ..PLACE };
     assert_eq!(setup.transactions.write("x", producer, TV2, &[place], |_| ()), Err(busy));
     setup.look(1);
-    setup.fake.state().is_full = false;
+    setup.fake.state().journal.is_full = false;
     assert_eq!((setup.status("x"), setup.status("y")), ("Ongoing", "none"));
     setup.synced(setup.transactions.end("x", commit(producer))).await.unwrap();
     assert_eq!(setup.fake.state().ends[0].1.values().map(BTreeSet::len).sum::<usize>(), 1, "one partition");
@@ -272,7 +256,7 @@ async fn ids_that_nobody_uses_expire_and_come_back_as_new_ones() {
     setup.transactions.0.expire();
     setup.fake.sync();
     assert_eq!((setup.status("x"), setup.status("y")), ("none", "Ongoing"));
-    assert!(!setup.fake.state().items.contains_key("txn/x"));
+    assert!(!setup.fake.state().journal.items.contains_key("txn/x"));
     assert_eq!(setup.transactions.write("x", producer, TV2, &[PLACE], |_| ()), Err(TxnError::UnknownProducerId));
     let again = setup.synced(setup.transactions.init("x", 1000, Some(producer))).await.unwrap();
     assert_ne!(again.id, producer.id);
@@ -302,12 +286,12 @@ async fn a_start_goes_on_with_what_is_open_and_aborts_what_nobody_knows() {
     let producer = setup.open("x").await;
     setup.fake.state().open.push(OpenIn { place: PLACE, producer: Identity { id: 99, epoch: 3 } });
     let unknown = coordinator::items::pending_key("h", 98, PLACE);
-    setup.fake.state().items.insert(unknown.clone(), Json::of(&(5, -1, "", 1)));
+    setup.fake.state().journal.items.insert(unknown.clone(), Json::of(&(5, -1, "", 1)));
     let setup = setup.restart(None).await;
     assert_eq!(setup.status("x"), "Ongoing");
     let ends: Vec<_> = setup.fake.state().ends.iter().map(|(end, _)| end.producer_id).collect();
     assert_eq!(ends, [99]);
-    assert!(!setup.fake.state().items.contains_key(&unknown));
+    assert!(!setup.fake.state().journal.items.contains_key(&unknown));
     setup.synced(setup.transactions.end("x", commit(producer))).await.unwrap();
     assert_eq!(setup.offset(), Some(7));
     setup.clock.advance(Duration::from_secs(3600));
@@ -322,7 +306,7 @@ async fn after_a_lost_wal_all_ids_are_forgotten_once_and_what_was_open_is_aborte
     let lost = Some(Uuid([9; 16]));
     let setup = setup.restart(lost).await;
     assert_eq!((setup.status("x"), setup.offset()), ("none", None));
-    assert!(setup.fake.state().items.keys().all(|key| key == TXN_LOSS_KEY || key.starts_with("group/")));
+    assert!(setup.fake.state().journal.items.keys().all(|key| key == TXN_LOSS_KEY || key.starts_with("group/")));
     assert_eq!(setup.fake.state().ends.len(), 1);
     assert_eq!(setup.transactions.end("x", commit(producer)).await, Err(TxnError::UnknownProducerId));
     let again = setup.synced(setup.transactions.init("x", 1000, Some(producer))).await.unwrap();

@@ -26,6 +26,9 @@ pub struct DecodeError {
     pub field: &'static str,
 }
 
+/// Bytes of a string: what the old encoding could say, and Kafka takes in the new one too.
+const TEXT_MAX: usize = i16::MAX as usize;
+
 /// The ways in which bytes can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -38,6 +41,9 @@ pub enum Problem {
     /// A varint of more than five bytes or 32 bits.
     #[error("varint too long")]
     Varint,
+    /// A string longer than Kafka has them.
+    #[error("string longer than 32767 bytes")]
+    LongText,
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     Utf8,
@@ -193,6 +199,9 @@ impl Reader {
     }
 
     fn text(&mut self, length: usize) -> Result<String, DecodeError> {
+        if length > TEXT_MAX {
+            return Err(self.error(Problem::LongText));
+        }
         let start = self.skip(length)?;
         match std::str::from_utf8(&self.frame[start..start + length]) {
             Ok(text) => Ok(text.to_owned()),

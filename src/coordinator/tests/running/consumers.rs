@@ -50,7 +50,7 @@ async fn a_heartbeat_is_answered_when_what_it_tells_is_durable() {
     let second = tokio::spawn(setup.coordinator.consumer_heartbeat("g", enter("b")));
     tokio::task::yield_now().await;
     assert!(!first.is_finished() && !second.is_finished());
-    assert_eq!(setup.fake.state().waiting.len(), 1, "the second change waits for the first one's write");
+    assert_eq!(setup.fake.state().journal.waiting.len(), 1, "the second change waits for the first one's write");
     setup.fake.sync();
     assert_eq!(first.await.unwrap().unwrap().epoch, 1);
     assert!(!second.is_finished());
@@ -58,16 +58,16 @@ async fn a_heartbeat_is_answered_when_what_it_tells_is_durable() {
     assert_eq!(second.await.unwrap().unwrap().epoch, 2);
     setup.beat(beat("a", 1)).await.unwrap();
     setup.beat(beat("b", 2)).await.unwrap();
-    assert!(setup.fake.state().waiting.is_empty());
+    assert!(setup.fake.state().journal.waiting.is_empty());
     setup.coordinator.consumer_heartbeat("g", beat("b", 2)).await.expect("what changes nothing is not written");
 }
 
 #[tokio::test]
 async fn a_full_journal_is_told_and_the_next_heartbeat_goes_on() {
     let mut setup = Setup::new().await;
-    setup.fake.state().is_full = true;
+    setup.fake.state().journal.is_full = true;
     assert_eq!(setup.epoch(enter("a")).await, Err(GroupError::NotAvailable("full".to_owned())));
-    setup.fake.state().is_full = false;
+    setup.fake.state().journal.is_full = false;
     assert_eq!(setup.epoch(enter("a")).await, Ok(1));
     setup.restart(None).await;
     assert_eq!(setup.epoch(beat("a", 1)).await, Ok(1));
@@ -166,5 +166,5 @@ async fn offsets_of_topics_that_members_read_stay_and_groups_with_nothing_left_g
     setup.epoch(beat("a", LEAVE)).await.unwrap();
     setup.coordinator.0.clean();
     setup.pass(0).await;
-    assert!(setup.coordinator.list().is_empty() && setup.fake.state().items.is_empty());
+    assert!(setup.coordinator.list().is_empty() && setup.fake.state().journal.items.is_empty());
 }

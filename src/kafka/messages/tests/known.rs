@@ -3,7 +3,7 @@ use bytes::Bytes;
 
 use crate::base::Uuid;
 use crate::kafka::messages::produce::*;
-use crate::kafka::messages::wire::{DecodeError, EncodeError, Problem, Records};
+use crate::kafka::messages::wire::{DecodeError, EncodeError, Problem, Reader, Records, Wire};
 use crate::kafka::messages::*;
 
 /// Strings of hex digits, put together.
@@ -230,6 +230,12 @@ fn null_is_refused_where_a_version_has_none() {
 fn too_long_a_string_is_an_error_and_not_a_wrong_length() {
     let request = InitProducerId { transactional_id: Some("x".repeat(40_000)), ..InitProducerId::default() };
     assert_eq!(encode_request(1, 1, "c", &request), Err(EncodeError::TooLong));
+    // Where a length is a varint it could be longer, and is not taken, as in Kafka.
+    for (length, expected) in [("80 80 02", None), ("81 80 02", Some(Problem::LongText))] {
+        let frame = [&hex(&[length])[..], &[b'x'; 32_768]].concat();
+        let read = String::read(&mut Reader::new(frame.into(), 0, true));
+        assert_eq!(read.err().map(|error| error.problem), expected);
+    }
 }
 
 use crate::kafka::messages::init_producer_id::InitProducerIdRequest as InitProducerId;

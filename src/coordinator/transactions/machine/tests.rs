@@ -1,5 +1,6 @@
 //! Every transition of a transactional id, and every refusal, as Kafka has them.
 use super::*;
+use crate::base::Uuid;
 
 mod model;
 
