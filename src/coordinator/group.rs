@@ -57,7 +57,11 @@ impl Slot {
     fn take_over(&mut self, id: &str, ticket: Ticket, beat: &Beat, around: &Around<'_>, cx: &mut Cx) {
         let Group::Classic(group) = &mut self.group else { return };
         let taken = match group.size() {
-            0 => Ok(ConsumerItem { epoch: group.generation(), target_epoch: group.generation(), ..Default::default() }),
+            // As with Kafka, where a new group is in epoch 1 before its first member is there.
+            0 => {
+                let epoch = group.generation().max(1);
+                Ok(ConsumerItem { epoch, target_epoch: epoch, ..Default::default() })
+            }
             _ if !around.rules.takes_over => Err("online upgrade is disabled"),
             size if size > around.rules.max_size => Err("the group size exceeds the consumer group maximum size"),
             _ => migration::taken_over(group.known_item(), around.topics),

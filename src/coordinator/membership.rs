@@ -93,13 +93,15 @@ impl Coordinator {
     /// the answer tells is durable. Made when this returns.
     pub fn consumer_heartbeat(&self, group: &str, mut beat: Beat) -> impl Future<Output = BeatAnswer> + Send + use<> {
         let rules = self.0.settings.rules_of(group);
-        let waiting = check_id(group).and_then(|()| {
+        let named = if group.is_empty() { Err(GroupError::InvalidCall("GroupId can't be empty.")) } else { Ok(()) };
+        let waiting = named.and_then(|()| {
             beat.new_member_id = Uuid::random(&self.0.random).to_string();
             let mut shard = self.0.shards.lock(group);
             if beat.epoch == ENTER {
                 shard.add(group, self.0.options.max_groups)?;
             }
-            // Kafka says here that there is no such group, which clients take for the end; this lets them enter again.
+            // Kafka says here that there is no such group, which clients take for the end. But it keeps groups in which there
+            // is nothing for a while, and here they are gone at once: a member that was silent for too long enters again.
             if shard.get(group).is_none() {
                 return Err(GroupError::UnknownMember);
             }

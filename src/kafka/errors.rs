@@ -65,6 +65,7 @@ codes! {
     InvalidCommitOffsetSize = 28, "INVALID_COMMIT_OFFSET_SIZE", "the offsets are too many for one commit";
     ClusterAuthorizationFailed = 31, "CLUSTER_AUTHORIZATION_FAILED", "the client may not do this with the cluster";
     InvalidTimestamp = 32, "INVALID_TIMESTAMP", "a timestamp is outside of what the topic accepts";
+    UnsupportedSaslMechanism = 33, "UNSUPPORTED_SASL_MECHANISM", "there is no such mechanism";
     UnsupportedVersion = 35, "UNSUPPORTED_VERSION", "the version of the API is not spoken";
     TopicAlreadyExists = 36, "TOPIC_ALREADY_EXISTS", "the topic exists already";
     InvalidPartitions = 37, "INVALID_PARTITIONS", "the number of partitions is not possible";
@@ -73,6 +74,7 @@ codes! {
     InvalidConfig = 40, "INVALID_CONFIG", "a setting is unknown or its value does not fit";
     InvalidRequest = 42, "INVALID_REQUEST", "the request does not make sense";
     UnsupportedForMessageFormat = 43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", "only message format 2 is supported";
+    PolicyViolation = 44, "POLICY_VIOLATION", "the settings of the topic do not let that happen";
     OutOfOrderSequenceNumber = 45, "OUT_OF_ORDER_SEQUENCE_NUMBER", "the sequence does not follow the producer's last one";
     InvalidProducerEpoch = 47, "INVALID_PRODUCER_EPOCH", "a newer instance of the producer has written";
     InvalidTxnState = 48, "INVALID_TXN_STATE", "the transaction is in a state that does not allow this";
@@ -80,6 +82,7 @@ codes! {
     InvalidTransactionTimeout = 50, "INVALID_TRANSACTION_TIMEOUT", "the transaction timeout is outside of what is allowed";
     ConcurrentTransactions = 51, "CONCURRENT_TRANSACTIONS", "the transaction before it is still being ended";
     TransactionCoordinatorFenced = 52, "TRANSACTION_COORDINATOR_FENCED", "a newer coordinator has written a marker";
+    TransactionalIdAuthorizationFailed = 53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "no such transactional id may be used here";
     SecurityDisabled = 54, "SECURITY_DISABLED", "there are no rules of access here";
     OperationNotAttempted = 55, "OPERATION_NOT_ATTEMPTED", "not tried, as another part of the request failed";
     KafkaStorageError = 56, "KAFKA_STORAGE_ERROR", "the storage cannot be used at the moment";

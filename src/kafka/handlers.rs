@@ -46,7 +46,7 @@ use super::server::outlet::Response;
 use crate::base::tasks::Stop;
 use crate::base::{BytePermit, Clock, Random};
 use crate::coordinator::{Coordinator, Transactions};
-use crate::log::Log;
+use crate::log::{Log, NewTopic, TopicError};
 
 /// What the handlers of all listeners share.
 pub struct Shared {
@@ -235,6 +235,15 @@ impl Endpoint {
     fn refuse(&self, code: ErrorCode) -> i16 {
         self.shared.counts.error(code);
         code.code()
+    }
+
+    /// Why a topic of that name is not there: it is none, or there is no such topic.
+    fn no_such_topic(&self, name: &str) -> ErrorCode {
+        let new = NewTopic { name: name.to_owned(), partitions: None, settings: Default::default() };
+        match self.shared.log.check_new_topic(&new) {
+            Err(TopicError::BadName { .. }) => ErrorCode::InvalidTopic,
+            _ => ErrorCode::UnknownTopicOrPartition,
+        }
     }
 
     /// The leader epoch of everything that this broker serves.

@@ -30,6 +30,8 @@ pub struct ActiveProducer {
     pub last_sequence: i32,
     /// When it last wrote, by the broker's clock, ms.
     pub last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker here; -1 before the first one.
+    pub coordinator_epoch: i32,
     /// First offset of its open transaction, if there is one.
     pub open_from: Option<i64>,
 }
@@ -92,7 +94,12 @@ impl State {
     /// Takes note of a marker that the WAL accepted.
     fn ended(&mut self, marker: EndMarker) {
         self.log_end = marker.offset + 1;
-        self.producers.record_end(marker.producer_id, marker.producer_epoch, marker.timestamp);
+        self.producers.record_end(
+            marker.producer_id,
+            marker.producer_epoch,
+            marker.coordinator_epoch,
+            marker.timestamp,
+        );
         self.transactions.ends(marker);
     }
 }
@@ -114,6 +121,7 @@ impl Partition {
                 producer_epoch: producer.epoch,
                 last_sequence: producer.batches.back().map_or(-1, |batch| batch.last_sequence),
                 last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
                 open_from: state.transactions.open_from(producer_id),
             })
             .collect();

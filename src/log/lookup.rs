@@ -24,7 +24,11 @@ impl Partition {
         let at = |offset: i64| FoundOffset { offset, timestamp: -1, leader_epoch: self.epoch_of(offset) };
         Ok(match query {
             OffsetQuery::Earliest => at(ends.log_start),
-            OffsetQuery::Latest => at(ends.end_for(isolation)),
+            // What is written there will be of this epoch.
+            OffsetQuery::Latest => {
+                let leader_epoch = self.0.core.leader_epoch();
+                FoundOffset { offset: ends.end_for(isolation), timestamp: -1, leader_epoch }
+            }
             OffsetQuery::EarliestLocal => at(hot_start.unwrap_or(sealed_end).max(ends.log_start)),
             OffsetQuery::LatestTiered if sealed_end > ends.log_start => at(sealed_end - 1),
             OffsetQuery::LatestTiered => NONE,
@@ -50,7 +54,7 @@ impl Partition {
             let state = self.state();
             (state.epochs.clone(), state.high_watermark)
         };
-        if epoch > self.0.core.leader_epoch() {
+        if epoch < 0 || epoch > self.0.core.leader_epoch() {
             return Ok((-1, -1));
         }
         let above = known.partition_point(|(e, _)| *e <= epoch);

@@ -325,6 +325,11 @@ impl Log {
         self.0.registry.describe(topic)
     }
 
+    /// Settings as they would be in force of a topic that has these of its own.
+    pub fn settings_with(&self, own: &BTreeMap<String, String>) -> Vec<SettingInfo> {
+        self.0.registry.describe_with(own)
+    }
+
     /// Seals and commits what is decided now, of one topic or of all, and waits for it.
     ///
     /// # Errors

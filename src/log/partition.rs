@@ -336,6 +336,11 @@ impl Partition {
         }
     }
 
+    /// Whether its settings let old records be deleted: a topic that is only compacted keeps the newest of each key.
+    pub fn is_deleted_from(&self) -> bool {
+        self.settings().deletes
+    }
+
     /// Moves the log start up to `before` (-1: the high watermark); returns the new log start when that is durable.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub struct BatchMark {
 }
 
 /// What is known of one producer.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Producer {
     /// Its newest epoch.
     pub epoch: i16,
@@ -35,6 +35,14 @@ pub struct Producer {
     pub batches: VecDeque<BatchMark>,
     /// When it last wrote, by the broker's clock, ms.
     pub last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker; -1 before the first one.
+    pub coordinator_epoch: i32,
+}
+
+impl Default for Producer {
+    fn default() -> Self {
+        Self { epoch: 0, batches: VecDeque::new(), last_timestamp: 0, coordinator_epoch: -1 }
+    }
 }
 
 /// The producers of one partition; bounded by [`Limits::PRODUCERS_PER_PARTITION_MAX`].
@@ -116,7 +124,7 @@ impl Producers {
     pub fn observe(&mut self, header: &BatchHeader, now_ms: i64) {
         let (id, epoch) = (header.producer_id, header.producer_epoch);
         if header.has_producer() && header.is_control() {
-            self.record_end(id, epoch, now_ms);
+            self.record_end(id, epoch, header.leader_epoch, now_ms);
         } else if header.has_producer() {
             let mark = BatchMark {
                 first_sequence: header.base_sequence,
@@ -130,9 +138,11 @@ impl Producers {
     }
 
     /// Remembers a marker: its epoch is the lowest that may go on, and where it is a new one sequences begin anew.
-    pub fn record_end(&mut self, producer_id: i64, epoch: i16, now_ms: i64) {
+    /// The coordinator is this broker, so its epoch is the leader epoch.
+    pub fn record_end(&mut self, producer_id: i64, epoch: i16, coordinator_epoch: i32, now_ms: i64) {
         if let Some(known) = self.known.get_mut(&producer_id) {
             known.last_timestamp = now_ms;
+            known.coordinator_epoch = coordinator_epoch;
             if epoch > known.epoch {
                 known.epoch = epoch;
                 known.batches.clear();
@@ -152,6 +162,7 @@ impl Producers {
         for (id, old) in &older.known {
             let known = self.known.entry(*id).or_insert_with(|| Producer { epoch: old.epoch, ..Producer::default() });
             known.last_timestamp = known.last_timestamp.max(old.last_timestamp);
+            known.coordinator_epoch = known.coordinator_epoch.max(old.coordinator_epoch);
             if known.epoch != old.epoch {
                 continue;
             }
@@ -187,7 +198,7 @@ impl Producers {
             id: *id,
             epoch: p.epoch,
             last_timestamp: p.last_timestamp,
-            coordinator_epoch: -1,
+            coordinator_epoch: p.coordinator_epoch,
             open_from: -1,
             batches: p.batches.iter().map(mark).collect(),
         };
@@ -207,7 +218,8 @@ impl Producers {
         };
         let one = |p: &archive::Producer| {
             let batches = p.batches.iter().map(mark).collect();
-            (p.id, Producer { epoch: p.epoch, batches, last_timestamp: p.last_timestamp })
+            let archive::Producer { id, epoch, last_timestamp, coordinator_epoch, .. } = *p;
+            (id, Producer { epoch, batches, last_timestamp, coordinator_epoch })
         };
         Self { known: from.producers.iter().map(one).collect(), lost_until: from.lost_until }
     }

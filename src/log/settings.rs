@@ -36,7 +36,7 @@ pub struct Compaction {
 pub struct TopicSettings {
     /// `retention.ms`; -1: for ever.
     pub retention_ms: i64,
-    /// `retention.bytes`; -1: no limit.
+    /// `retention.bytes`; below 0: no limit.
     pub retention_bytes: i64,
     /// `cleanup.policy` names `delete`: retention applies.
     pub deletes: bool,
@@ -79,28 +79,35 @@ enum Check {
     Whole(i64, i64),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// `true` or `false`, in letters of any size.
+    Bool,
+    /// `delete`, `compact`, both or none of them.
+    Policies,
     /// A fraction between 0 and 1.
     Fraction,
-    /// Free text: a comma-separated list of throttled replicas and the like, which a single broker has no use for.
-    Free,
+    /// `*`, or a comma-separated list of `partition:broker`.
+    Replicas,
 }
 
 const fn row(name: &'static str, kind: SettingKind, default: &'static str, check: Check, doc: &'static str) -> Row {
     Row { name, kind, default, doc, check }
 }
 
-use Check::{Fraction, Free, Whole, Word};
+use Check::{Bool, Fraction, Policies, Replicas, Whole, Word};
 use SettingKind::{Boolean, Double, Int, List, Long, Text};
 
 const MAX: i64 = i64::MAX;
-const BOOL: &[&str] = &["false", "true"];
+const MIN: i64 = i64::MIN;
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row("cleanup.policy", List, "delete", Word(&["delete", "compact", "compact,delete", "delete,compact"]), "What happens to old records. `delete`: they go by retention.ms and retention.bytes. `compact`: of each key the newest stays."),
+    row("cleanup.policy", List, "delete", Policies, "What happens to old records. `delete`: they go by retention.ms and retention.bytes. `compact`: of each key the newest stays. Nothing: all stay."),
+    row("compression.gzip.level", Int, "-1", Whole(-1, 9), "Accepted for Kafka's tools; see compression.type."),
+    row("compression.lz4.level", Int, "9", Whole(1, 17), "Accepted for Kafka's tools; see compression.type."),
     row("compression.type", Text, "producer", Word(&["producer"]), "Batches are kept in the WAL as the producer compressed them; segments are always zstd-compressed Parquet."),
+    row("compression.zstd.level", Int, "3", Whole(-131_072, 22), "Accepted for Kafka's tools; see compression.type."),
     row("delete.retention.ms", Long, "86400000", Whole(0, MAX), "How long tombstones of a compacted topic stay, in milliseconds."),
-    row("esker.key.bloom", Boolean, "false", Word(BOOL), "Write a Bloom filter on the key into every block of a segment."),
+    row("esker.key.bloom", Boolean, "false", Bool, "Write a Bloom filter on the key into every block of a segment."),
     row("esker.key.type", Text, "string", Word(&["string", "binary"]), "`string`: keys that are UTF-8 go to the column `key`, others to `key_raw`. `binary`: all go to `key_raw`."),
     row("esker.removed.retention.ms", Long, "86400000", Whole(0, MAX), "How long an object that was replaced or has expired stays in the bucket, in milliseconds."),
     row("esker.replay.compression", Text, "none", Word(&["none", "lz4", "zstd"]), "How batches that come from segments are compressed for consumers."),
@@ -110,9 +117,9 @@ const TABLE: &[Row] = &[
     row("file.delete.delay.ms", Long, "60000", Whole(0, MAX), "Accepted for Kafka's tools; see esker.removed.retention.ms."),
     row("flush.messages", Long, "9223372036854775807", Whole(1, MAX), "Accepted for Kafka's tools; every acknowledged record is synced already."),
     row("flush.ms", Long, "9223372036854775807", Whole(0, MAX), "Accepted for Kafka's tools; every acknowledged record is synced already."),
-    row("follower.replication.throttled.replicas", List, "", Free, "Accepted for Kafka's tools; there are no followers."),
+    row("follower.replication.throttled.replicas", List, "", Replicas, "Accepted for Kafka's tools; there are no followers."),
     row("index.interval.bytes", Int, "4096", Whole(0, i32::MAX as i64), "Accepted for Kafka's tools; segments carry Parquet's indexes."),
-    row("leader.replication.throttled.replicas", List, "", Free, "Accepted for Kafka's tools; there are no followers."),
+    row("leader.replication.throttled.replicas", List, "", Replicas, "Accepted for Kafka's tools; there are no followers."),
     row("local.retention.bytes", Long, "-2", Whole(-2, MAX), "Accepted for Kafka's tools; sealed records stay in the WAL while wal.bytes has room."),
     row("local.retention.ms", Long, "-2", Whole(-2, MAX), "Accepted for Kafka's tools; sealed records stay in the WAL while wal.bytes has room."),
     row("max.compaction.lag.ms", Long, "9223372036854775807", Whole(1, MAX), "The longest that a record of a compacted topic may stay uncompacted, in milliseconds."),
@@ -123,17 +130,17 @@ const TABLE: &[Row] = &[
     row("min.cleanable.dirty.ratio", Double, "0.5", Fraction, "The share of uncompacted bytes at which a compacted topic is compacted."),
     row("min.compaction.lag.ms", Long, "0", Whole(0, MAX), "The shortest time that a record of a compacted topic stays uncompacted, in milliseconds."),
     row("min.insync.replicas", Int, "1", Whole(1, i32::MAX as i64), "Accepted for Kafka's tools; a record is acknowledged when it is synced, whatever acks says."),
-    row("preallocate", Boolean, "false", Word(BOOL), "Accepted for Kafka's tools; WAL files are always written ahead."),
+    row("preallocate", Boolean, "false", Bool, "Accepted for Kafka's tools; WAL files are always written ahead."),
     row("remote.log.copy.disable", Boolean, "false", Word(&["false"]), "Every topic is sealed to the bucket."),
-    row("remote.log.delete.on.disable", Boolean, "false", Word(BOOL), "Accepted for Kafka's tools; every topic is sealed to the bucket."),
+    row("remote.log.delete.on.disable", Boolean, "false", Bool, "Accepted for Kafka's tools; every topic is sealed to the bucket."),
     row("remote.storage.enable", Boolean, "true", Word(&["true"]), "Every topic is sealed to the bucket."),
-    row("retention.bytes", Long, "-1", Whole(-1, MAX), "Bytes of a partition, as stored, above which its oldest segments go; -1: no limit."),
+    row("retention.bytes", Long, "-1", Whole(MIN, MAX), "Bytes of a partition, as stored, above which its oldest segments go; below 0: no limit."),
     row("retention.ms", Long, "-1", Whole(-1, MAX), "Age in milliseconds after which segments go; -1, the default: never."),
-    row("segment.bytes", Int, "1073741824", Whole(14, i32::MAX as i64), "Accepted for Kafka's tools; see esker.seal.bytes."),
+    row("segment.bytes", Int, "1073741824", Whole(1 << 20, i32::MAX as i64), "Accepted for Kafka's tools; see esker.seal.bytes."),
     row("segment.index.bytes", Int, "10485760", Whole(4, i32::MAX as i64), "Accepted for Kafka's tools; segments carry Parquet's indexes."),
     row("segment.jitter.ms", Long, "0", Whole(0, MAX), "Accepted for Kafka's tools; see esker.seal.ms."),
     row("segment.ms", Long, "604800000", Whole(1, MAX), "Accepted for Kafka's tools; see esker.seal.ms."),
-    row("unclean.leader.election.enable", Boolean, "false", Word(BOOL), "Accepted for Kafka's tools; there is one broker."),
+    row("unclean.leader.election.enable", Boolean, "false", Bool, "Accepted for Kafka's tools; there is one broker."),
 ];
 
 /// Settings by name.
@@ -183,6 +190,10 @@ impl TopicSettings {
         };
         let number = |name: &str| text(name).parse::<i64>().expect("checked against the table");
         let positive = |name: &str| u64::try_from(number(name)).expect("the table's range begins at 0 or above");
+        if number("min.compaction.lag.ms") > number("max.compaction.lag.ms") {
+            let why = "min.compaction.lag.ms is above max.compaction.lag.ms: no record could be compacted in time";
+            return Err(TopicError::BadSetting(why.to_owned()));
+        }
         Ok(Self {
             retention_ms: number("retention.ms"),
             retention_bytes: number("retention.bytes"),
@@ -204,7 +215,7 @@ impl TopicSettings {
             seal_ms: positive("esker.seal.ms"),
             key_binary: text("esker.key.type") == "binary",
             value_binary: text("esker.value.type") == "binary",
-            key_bloom: text("esker.key.bloom") == "true",
+            key_bloom: text("esker.key.bloom").eq_ignore_ascii_case("true"),
             replay_compression: match text("esker.replay.compression") {
                 "lz4" => ReplayCompression::Lz4,
                 "zstd" => ReplayCompression::Zstd,
@@ -224,14 +235,28 @@ impl Row {
                 _ => Err(format!("expected a whole number from {min} to {max}")),
             },
             Word(words) if words.contains(&value) => Ok(()),
+            Bool if ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(value)) => Ok(()),
+            Bool => Err("expected true or false".to_owned()),
+            Policies if words_of(value).all(|word| ["delete", "compact"].contains(&word)) => Ok(()),
+            Policies => Err(format!("expected delete or compact, or both. {}", self.doc)),
             Word(words) => Err(format!("expected {}. {}", words.join(" or "), self.doc)),
             Fraction => match value.parse::<f64>() {
                 Ok(x) if (0.0..=1.0).contains(&x) => Ok(()),
                 _ => Err("expected a fraction from 0 to 1".to_owned()),
             },
-            Free => Ok(()),
+            Replicas if value == "*" || words_of(value).all(is_replica) => Ok(()),
+            Replicas => Err("expected * or a comma-separated list of partition:broker".to_owned()),
         }
     }
+}
+
+/// The words of a comma-separated list.
+fn words_of(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+fn is_replica(word: &str) -> bool {
+    word.split_once(':').is_some_and(|(partition, broker)| [partition, broker].iter().all(|n| n.parse::<u32>().is_ok()))
 }
 
 fn find(name: &str) -> Option<&'static Row> {
@@ -290,5 +315,32 @@ mod tests {
         assert!(refuse("retention.ms", "-2").contains("-1 to"));
         assert!(refuse("cleanup.policy", "compress").contains("delete or compact"));
         assert!(refuse("esker.value.type", "blob").contains("string or binary"));
+    }
+
+    #[test]
+    fn values_are_those_that_kafka_takes() {
+        for (name, good, bad) in [
+            ("cleanup.policy", &["", "delete", "compact, delete", "delete,delete"][..], &["DELETE", "x"][..]),
+            ("preallocate", &["TRUE", "false"], &["1", ""]),
+            ("segment.bytes", &["1048576"], &["1048575", "-1"]),
+            ("retention.bytes", &["-2", "0"], &["x"]),
+            ("leader.replication.throttled.replicas", &["", "*", "0:1,1:1"], &["none", "*,0:1", "0"]),
+            ("compression.zstd.level", &["-131072", "22"], &["23"]),
+        ] {
+            for value in good {
+                assert_eq!(check(&values(&[(name, value)])).map_err(|e| e.to_string()), Ok(()), "{name}={value}");
+            }
+            for value in bad {
+                assert!(check(&values(&[(name, value)])).is_err(), "{name}={value}");
+            }
+        }
+        let lags = |least, most| values(&[("min.compaction.lag.ms", least), ("max.compaction.lag.ms", most)]);
+        assert!(TopicSettings::resolve(&values(&[]), &lags("5", "5")).is_ok());
+        assert!(
+            TopicSettings::resolve(&lags("6", "9"), &lags("6", "5")).is_err(),
+            "no record could be compacted in time"
+        );
+        let neither = TopicSettings::resolve(&values(&[]), &values(&[("cleanup.policy", "")])).unwrap();
+        assert_eq!((neither.deletes, neither.compaction), (false, None));
     }
 }

@@ -207,6 +207,10 @@ impl Registry {
         Ok(settings::describe(&self.defaults, &own))
     }
 
+    pub fn describe_with(&self, own: &Values) -> Vec<super::SettingInfo> {
+        settings::describe(&self.defaults, own)
+    }
+
     fn resolve(&self, own: &Values) -> Result<TopicSettings, TopicError> {
         let settings = TopicSettings::resolve(&self.defaults, own)?;
         let ceiling = self.core.env.limits.message_max_bytes_ceiling();

@@ -44,7 +44,8 @@ pub fn check(beat: &Beat, rules: &Rules) -> Result<(), GroupError> {
 pub fn check_epoch(member: &ConsumerMember, beat: &Beat) -> Result<(), GroupError> {
     let owns_no_more = || beat.owned.as_ref().is_some_and(|owned| owned.is_subset(&member.assigned));
     let missed_one = beat.epoch < member.epoch && beat.epoch == member.previous_epoch && owns_no_more();
-    match beat.epoch == member.epoch || missed_one {
+    // Whoever enters again has given up what it had: it was fenced, or does not know that it had entered.
+    match beat.epoch == ENTER || beat.epoch == member.epoch || missed_one {
         true => Ok(()),
         false => Err(GroupError::FencedMemberEpoch),
     }

@@ -327,7 +327,8 @@ fn described(id: &str, member: &ConsumerMember) -> DescribedConsumer {
         pattern: member.pattern.clone(),
         is_classic: member.classic.is_some(),
         state: member.state,
-        assigned: member.assigned.clone(),
+        // What it has not given up yet, it has.
+        assigned: member.assigned.union(&member.revoking).copied().collect(),
         target: member.target.clone(),
     }
 }

@@ -14,6 +14,8 @@ const LENGTH_MAX: usize = 4096;
 const SIZE_MAX: usize = 1 << 18;
 /// Groups within groups.
 const DEPTH_MAX: u32 = 100;
+/// Most that a repetition may be of, as in RE2.
+const REPEATS_MAX: u32 = 1000;
 
 /// A pattern that can be matched.
 #[derive(Debug, Clone)]
@@ -79,6 +81,10 @@ fn translated(pattern: &str) -> String {
                 out.push_str(&if has_properties { ascii_of(&class) } else { class });
                 rest
             }
+            '{' if repeats_too_often(after) => {
+                out.push_str("{0,0,}"); // which is none: refused
+                after
+            }
             _ => {
                 out.push(c);
                 after
@@ -109,12 +115,26 @@ fn property(rest: &str) -> Option<(String, &str)> {
     Some((format!("\\{kind}{{{name}}}"), after))
 }
 
-/// Copies an escape of which the backslash is read; returns what follows it.
+/// Whether a repetition, of which the brace is read, is of more than RE2 allows.
+fn repeats_too_often(rest: &str) -> bool {
+    let Some((counts, _)) = rest.split_once('}') else { return false };
+    let is_count = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_many = |text: &str| text.len() > 4 || text.parse::<u32>().is_ok_and(|count| count > REPEATS_MAX);
+    counts.split(',').all(is_count) && counts.split(',').any(is_many)
+}
+
+/// Translates an escape of which the backslash is read; returns what follows it. One digit alone is a back reference, which
+/// there is not; the engine knows that of 8 and 9, and takes others for the number of a character.
 fn escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
-    let end = rest.chars().next().map_or(0, char::len_utf8);
-    out.push('\\');
-    out.push_str(&rest[..end]);
-    &rest[end..]
+    let mut chars = rest.chars();
+    let Some(c) = chars.next() else {
+        out.push('\\');
+        return rest;
+    };
+    let is_octal = |c: char| ('0'..='7').contains(&c);
+    let is_reference = ('1'..='7').contains(&c) && !chars.next().is_some_and(is_octal);
+    out.extend(['\\', if is_reference { '8' } else { c }]);
+    &rest[c.len_utf8()..]
 }
 
 /// Translates a class of which the first bracket is read; returns what follows it, and whether it has classes of Unicode.
@@ -192,6 +212,8 @@ mod tests {
             (r"[]a]", &["]", "a"], &["b"]),
             (r"[^]a]", &["b"], &["]", "a"]),
             (r"[\]a]", &["]", "a"], &["\\"]),
+            (r"\60\061[\62]", &["012"], &["602"]),
+            ("a{1000}|b{2,}", &["bb", "bbb"], &["b"]),
             ("(?x) a b # words", &["ab"], &["a b", "ab\n"]),
             ("(?P<x>a)(?:b)", &["ab"], &["a"]),
             (r"\pL+", &["ab", "Z"], &["a1", "_"]),
@@ -227,6 +249,10 @@ mod tests {
             "[a",
             "*",
             "a{1001}{1001}",
+            "a{1001}",
+            "a{1,1001}",
+            r"(a)\1",
+            r"[a\7]",
             "(?<=a)b",
             r"(a)\1x(?=b)",
             r"\C",

@@ -36,8 +36,8 @@ pub struct Filter {
     pub states: BTreeSet<String>,
     /// Of these producers; empty: of any.
     pub producer_ids: BTreeSet<i64>,
-    /// Open for longer than so many ms; `None`: not only open ones.
-    pub open_for_ms: Option<i64>,
+    /// With a last transaction that began longer ago than so many ms, or none at all; `None`: any.
+    pub began_before_ms: Option<i64>,
     /// With a name that this matches; `None`: with any.
     pub pattern: Option<regex::Regex>,
 }
@@ -58,7 +58,7 @@ impl Filter {
     fn lets(&self, name: &str, state: &str, entry: &Entry, now_ms: i64) -> bool {
         (self.states.is_empty() || self.states.contains(state))
             && (self.producer_ids.is_empty() || self.producer_ids.contains(&entry.producer_id))
-            && self.open_for_ms.is_none_or(|ms| entry.is_open() && now_ms.saturating_sub(entry.start_ms) > ms)
+            && self.began_before_ms.is_none_or(|ms| now_ms.saturating_sub(entry.start_ms) > ms)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(name))
     }
 }

@@ -11,6 +11,7 @@ use crate::coordinator::calls::MemberRef;
 use crate::coordinator::committing::CommitAnswer;
 use crate::coordinator::error::{GroupError, TxnError};
 use crate::coordinator::items::{TopicPartition, txn_key, value_of};
+use crate::coordinator::membership::check_id;
 
 /// Why offsets were not committed in a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,15 +109,23 @@ impl Transactions {
         (group, member): (&str, &MemberRef),
         offsets: Vec<(TopicPartition, Commit)>,
     ) -> impl Future<Output = Result<CommitAnswer, TxnError>> + Send + use<> {
-        let begun = self.0.with(name, |_, id| {
-            if version >= TV2 {
-                let next = id.transaction.add(producer, (&[], Some(group)), version, self.0.clock.now_ms())?;
-                next.map(|next| self.0.store(id, next)).transpose()?;
+        let begin = |(): ()| {
+            self.0.with(name, |_, id| {
+                if version >= TV2 {
+                    let next = id.transaction.add(producer, (&[], Some(group)), version, self.0.clock.now_ms())?;
+                    next.map(|next| self.0.store(id, next)).transpose()?;
+                }
+                id.transaction.verify_group(producer, group)?;
+                Ok(self.0.groups.commit_in_transaction(group, member, producer.id, offsets))
+            })
+        };
+        let begun = check_id(group).map(begin);
+        async move {
+            match begun {
+                Ok(begun) => Ok(begun?.await),
+                Err(error) => Ok(Err(error)),
             }
-            id.transaction.verify_group(producer, group)?;
-            Ok(self.0.groups.commit_in_transaction(group, member, producer.id, offsets))
-        });
-        async move { Ok(begun?.await) }
+        }
     }
 
     /// A producer ends its transaction. Answers who it is from now on.

@@ -223,6 +223,9 @@ impl Transaction {
         if call.version < TV2 {
             return call.producer == entry.identity();
         }
+        if entry.version < TV2 {
+            return false;
+        }
         let rotated = entry.epoch == 0 && call.producer.id == entry.previous_producer_id;
         let raised = call.producer.id == entry.producer_id && entry.epoch == call.producer.epoch.saturating_add(1);
         call.producer.epoch == entry.last_epoch && (rotated || raised)
@@ -247,10 +250,10 @@ impl Transaction {
     }
 
     /// Aborts the open transaction, if there is one, so that nothing more is written to it: for the time-out, or for somebody
-    /// who has a reason. A producer that speaks TV2 learns the new epoch when it aborts too, and goes on; others cannot.
+    /// who has a reason. Its producer goes on with the new epoch: it learns it with TV2 when it aborts too, else when it asks for
+    /// its id again.
     pub fn fence(&self, now_ms: i64) -> Option<Ending> {
-        let own = if self.entry.version >= TV2 { self.entry.epoch } else { NO_EPOCH };
-        (self.entry.is_open() && self.ending.is_none()).then(|| self.fence_from(own, now_ms))
+        (self.entry.is_open() && self.ending.is_none()).then(|| self.fence_from(self.entry.epoch, now_ms))
     }
 
     fn fence_from(&self, last_epoch: i16, now_ms: i64) -> Ending {

@@ -7,9 +7,26 @@ use crate::kafka::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVe
 use crate::kafka::messages::{Api, RequestHeader};
 use crate::kafka::server::connection::Answer;
 
+/// The version from which a client says what it is.
+const NAMES_FROM: i16 = 3;
+
 /// Names every API that is spoken, with its versions, and the features that are on.
-pub async fn answer(endpoint: Arc<Endpoint>, call: Call, _: ApiVersionsRequest) -> ApiVersionsResponse {
+/// A client with a name that nobody could show in a list is told so.
+pub async fn answer(endpoint: Arc<Endpoint>, call: Call, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let names = [&request.client_software_name, &request.client_software_version];
+    if call.header.api_version >= NAMES_FROM && !names.into_iter().all(|name| is_plain(name)) {
+        let error_code = endpoint.refuse(ErrorCode::InvalidRequest);
+        return ApiVersionsResponse { error_code, ..ApiVersionsResponse::default() };
+    }
     table(&endpoint, call)
+}
+
+/// Letters, digits, dots and dashes, the first and the last one a letter or a digit.
+fn is_plain(name: &str) -> bool {
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
+    let ends = [name.bytes().next(), name.bytes().last()];
+    ends.into_iter().all(|byte| byte.is_some_and(|byte| byte.is_ascii_alphanumeric()))
+        && name.as_bytes().iter().all(is_inner)
 }
 
 /// Answers a version of the request that is not spoken: in version 0, which every client can read, with the table, so

@@ -1,6 +1,6 @@
 //! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics and of groups. A broker's
 //! are its flags and its file; what they make of topic settings can be read here and not changed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
@@ -23,6 +23,8 @@ const BROKER: i8 = 4;
 const GROUP: i8 = 32;
 /// Types of `ConfigResource` that Kafka has and of which there are none here: loggers of brokers, metrics of clients.
 const WITHOUT_ANY: [i8; 2] = [8, 16];
+/// `AlterConfigOp.OpType`: back to the default.
+const DELETE: i8 = 1;
 /// `ConfigSource`.
 const TOPICS_OWN: i8 = 1;
 const BROKERS_FILE: i8 = 4;
@@ -98,7 +100,9 @@ fn describe_one(
     resource: DescribeConfigsResource,
     detail: Detail,
 ) -> DescribeConfigsResult {
-    let is_wanted = |name: &str| resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k == name));
+    // No keys are all of them.
+    let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+    let is_wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key == name));
     let (mut error_code, mut error_message, mut configs) = (0, None, Vec::new());
     match settings_of(endpoint, call, resource.resource_type, &resource.resource_name, detail) {
         Ok(settings) => {
@@ -120,21 +124,34 @@ fn settings_of(
     let log = &endpoint.shared.log;
     let topic = match kind {
         TOPIC => Some(name),
-        // An empty name is Kafka's "default of all brokers".
-        BROKER if name.is_empty() || name.parse() == Ok(log.broker_id()) => None,
         GROUP => {
             check_group(endpoint, name)?;
             let settings = endpoint.shared.coordinator.settings(name).into_iter();
             return Ok(settings.map(|setting| describe_group_setting(&setting, detail)).collect());
         }
         BROKER => {
-            let message = format!("there is no broker '{name}'; this is broker {}", log.broker_id());
-            return Err((endpoint.refuse(ErrorCode::InvalidRequest), message));
+            check_broker(endpoint, name)?;
+            None
         }
         _ => return Err(no_such_kind(endpoint, kind)),
     };
-    let settings = log.settings(topic).map_err(|error| in_words(endpoint, call, error))?;
+    let settings = log.settings(topic).map_err(|error| match topic.map(|name| endpoint.no_such_topic(name)) {
+        Some(ErrorCode::InvalidTopic) => {
+            (endpoint.refuse(ErrorCode::InvalidTopic), ErrorCode::InvalidTopic.meaning().to_owned())
+        }
+        _ => in_words(endpoint, call, error),
+    })?;
     Ok(settings.into_iter().map(|setting| describe_setting(setting, kind == BROKER, detail)).collect())
+}
+
+/// An empty name is Kafka's "default of all brokers".
+fn check_broker(endpoint: &Endpoint, name: &str) -> Result<(), (i16, String)> {
+    let id = endpoint.shared.log.broker_id();
+    if name.is_empty() || name.parse() == Ok(id) {
+        return Ok(());
+    }
+    let message = format!("there is no broker '{name}'; this is broker {id}");
+    Err((endpoint.refuse(ErrorCode::InvalidRequest), message))
 }
 
 fn check_group(endpoint: &Endpoint, name: &str) -> Result<(), (i16, String)> {
@@ -197,17 +214,22 @@ pub async fn replace(
     call: Call,
     request: alter_configs::AlterConfigsRequest,
 ) -> alter_configs::AlterConfigsResponse {
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        let change = move |settings: &mut BTreeMap<String, String>| {
+        let sets = resource.configs.iter().map(|config| (config.name.as_str(), config.value.is_some()));
+        let malformed = twice.contains(&(kind, name.clone())) || is_malformed(sets);
+        let apply = move |settings: &mut BTreeMap<String, String>| {
             settings.clear();
             for config in resource.configs {
                 settings.insert(config.name.clone(), given(config.name, config.value)?);
             }
             Ok(())
         };
-        let (error_code, error_message) = alter(&endpoint, call, kind, &name, request.validate_only, change).await;
+        let validate_only = request.validate_only;
+        let change = Change { kind, name: name.clone(), validate_only, malformed, apply };
+        let (error_code, error_message) = alter(&endpoint, call, change).await;
         responses.push(alter_configs::AlterConfigsResourceResponse {
             error_code,
             error_message,
@@ -224,6 +246,7 @@ pub async fn change(
     call: Call,
     request: incremental_alter_configs::IncrementalAlterConfigsRequest,
 ) -> incremental_alter_configs::IncrementalAlterConfigsResponse {
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
@@ -231,10 +254,16 @@ pub async fn change(
             TOPIC => endpoint.shared.log.settings(Some(&name)).unwrap_or_default(),
             _ => Vec::new(),
         };
-        let change = move |settings: &mut BTreeMap<String, String>| {
+        let sets = resource.configs.iter();
+        let sets =
+            sets.map(|config| (config.name.as_str(), config.value.is_some() || config.config_operation == DELETE));
+        let malformed = twice.contains(&(kind, name.clone())) || is_malformed(sets);
+        let apply = move |settings: &mut BTreeMap<String, String>| {
             resource.configs.into_iter().try_for_each(|config| apply(settings, &in_force, config))
         };
-        let (error_code, error_message) = alter(&endpoint, call, kind, &name, request.validate_only, change).await;
+        let validate_only = request.validate_only;
+        let change = Change { kind, name: name.clone(), validate_only, malformed, apply };
+        let (error_code, error_message) = alter(&endpoint, call, change).await;
         responses.push(incremental_alter_configs::AlterConfigsResourceResponse {
             error_code,
             error_message,
@@ -245,15 +274,40 @@ pub async fn change(
     incremental_alter_configs::IncrementalAlterConfigsResponse { responses, ..Default::default() }
 }
 
-async fn alter(
-    endpoint: &Endpoint,
-    call: Call,
+/// Whether a change cannot be meant: to nothing, or of one setting twice.
+fn is_malformed<'a>(mut sets: impl Iterator<Item = (&'a str, bool)>) -> bool {
+    let mut once = BTreeSet::new();
+    sets.any(|(name, has_value)| !has_value || !once.insert(name))
+}
+
+/// What a request names more than once: which of the changes counts could not be said.
+fn named_twice<'a>(resources: impl Iterator<Item = (i8, &'a String)>) -> BTreeSet<(i8, String)> {
+    let mut once = BTreeSet::new();
+    resources.map(|(kind, name)| (kind, name.clone())).filter(|resource| !once.insert(resource.clone())).collect()
+}
+
+/// A change of one resource.
+struct Change<F> {
     kind: i8,
-    name: &str,
+    name: String,
     validate_only: bool,
-    change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), String> + Send,
-) -> (i16, Option<String>) {
+    malformed: bool,
+    apply: F,
+}
+
+async fn alter<F>(endpoint: &Endpoint, call: Call, change: Change<F>) -> (i16, Option<String>)
+where
+    F: FnOnce(&mut BTreeMap<String, String>) -> Result<(), String> + Send,
+{
+    let Change { kind, name, validate_only, malformed, apply: change } = change;
+    if malformed {
+        let message = "a resource may be in the request once, and so may each setting, which needs a value";
+        return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
+    }
     if kind == BROKER {
+        if let Err((code, message)) = check_broker(endpoint, &name) {
+            return (code, Some(message));
+        }
         // Nothing was set here, so that taking something away changes nothing: reassignments end with that.
         let mut set = BTreeMap::new();
         if change(&mut set).is_ok() && set.is_empty() {
@@ -265,13 +319,18 @@ async fn alter(
     let altered = match kind {
         TOPIC => {
             let change = |settings: &mut _| change(settings).map_err(TopicError::BadSetting);
-            let altered = endpoint.shared.log.alter_settings(name, validate_only, change).await;
-            altered.map_err(|error| in_words(endpoint, call, error))
+            let altered = endpoint.shared.log.alter_settings(&name, validate_only, change).await;
+            altered.map_err(|error| match name.as_str() {
+                "" => {
+                    (endpoint.refuse(ErrorCode::InvalidRequest), "the name of the topic must not be empty".to_owned())
+                }
+                _ => in_words(endpoint, call, error),
+            })
         }
-        GROUP => match check_group(endpoint, name) {
+        GROUP => match check_group(endpoint, &name) {
             Ok(()) => {
                 let change = |settings: &mut _| change(settings).map_err(GroupError::InvalidSetting);
-                let altered = endpoint.shared.coordinator.alter_settings(name, validate_only, change).await;
+                let altered = endpoint.shared.coordinator.alter_settings(&name, validate_only, change).await;
                 altered.map_err(|error| in_words(endpoint, call, error))
             }
             Err(refusal) => Err(refusal),
@@ -302,7 +361,7 @@ fn apply(
             let value = given(name.clone(), value)?;
             settings.insert(name, value);
         }
-        1 => {
+        DELETE => {
             settings.remove(&name);
         }
         2 | 3 => {

@@ -30,12 +30,11 @@ pub fn heartbeat(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Re
     let client_id = RequestHeader::peek_client_id(&received.frame).map_err(|error| endpoint.garbled(call, &error))?;
     let client_host = format!("/{}", received.peer);
     let request: ConsumerGroupHeartbeatRequest = endpoint.decode(call, received)?;
-    let (member_id, epoch) = (request.member_id.clone(), request.member_epoch);
     let beat = Beat {
         member_id: request.member_id,
         has_own_id: call.header.api_version >= OWN_ID_FROM,
         new_member_id: String::new(),
-        epoch,
+        epoch: request.member_epoch,
         instance_id: request.instance_id,
         rack_id: request.rack_id,
         rebalance_timeout_ms: request.rebalance_timeout_ms,
@@ -55,8 +54,6 @@ pub fn heartbeat(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Re
             Err(error) => ConsumerGroupHeartbeatResponse {
                 error_message: Some(error.to_string()),
                 error_code: endpoint.fail(call, error),
-                member_id: Some(member_id).filter(|id| !id.is_empty()),
-                member_epoch: epoch,
                 ..ConsumerGroupHeartbeatResponse::default()
             },
         };
@@ -136,7 +133,7 @@ fn described_member(endpoint: &Endpoint, member: DescribedConsumer) -> Member {
         client_id: member.client_id,
         client_host: member.client_host,
         subscribed_topic_names: member.names,
-        subscribed_topic_regex: member.pattern,
+        subscribed_topic_regex: Some(member.pattern.unwrap_or_default()),
         assignment: described_assignment(endpoint, &member.assigned),
         target_assignment: described_assignment(endpoint, &member.target),
         member_type: if member.is_classic { CLASSIC_PROTOCOL } else { CONSUMER_PROTOCOL },

@@ -38,6 +38,9 @@ async fn delete(
     if asked.offset < -1 {
         return refused(endpoint.refuse(ErrorCode::OffsetOutOfRange));
     }
+    if !partition.is_deleted_from() {
+        return refused(endpoint.refuse(ErrorCode::PolicyViolation));
+    }
     match partition.delete_records(asked.offset).await {
         Ok(low_watermark) => DeleteRecordsPartitionResult { partition_index, low_watermark, error_code: 0 },
         Err(error) => refused(endpoint.fail(call, error)),

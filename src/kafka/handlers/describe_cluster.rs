@@ -25,8 +25,6 @@ pub async fn answer(endpoint: Arc<Endpoint>, _: Call, request: DescribeClusterRe
         return DescribeClusterResponse {
             error_code: endpoint.refuse(code),
             error_message: Some(code.meaning().to_owned()),
-            endpoint_type: request.endpoint_type,
-            cluster_id,
             ..DescribeClusterResponse::default()
         };
     }

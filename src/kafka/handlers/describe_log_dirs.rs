@@ -32,6 +32,7 @@ pub async fn answer(endpoint: Arc<Endpoint>, _: Call, request: DescribeLogDirsRe
         topics: topics.collect(),
         total_bytes: i64::try_from(budget_bytes).unwrap_or(i64::MAX),
         usable_bytes: i64::try_from(free_bytes).unwrap_or(i64::MAX),
+        is_cordoned: false,
     };
     DescribeLogDirsResponse { results: vec![directory], ..DescribeLogDirsResponse::default() }
 }

@@ -8,7 +8,8 @@ use crate::kafka::messages::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
 };
-use crate::log::{NewTopic, TopicError, TopicInfo};
+use crate::kafka::messages::metadata::NO_OPERATIONS;
+use crate::log::TopicInfo;
 
 /// Most partitions in an answer, whatever the request says (Kafka's `max.request.partition.size.limit`).
 const MAX_PARTITIONS: i32 = 2000;
@@ -24,7 +25,10 @@ pub async fn answer(
     let start = request.cursor.unwrap_or_default();
     let cursor_is_asked = asked.is_empty() || start.topic_name.is_empty() || asked.contains(&start.topic_name);
     if start.partition_index < 0 || !cursor_is_asked {
-        let topics = asked.iter().map(|name| unknown(name, endpoint.refuse(ErrorCode::InvalidRequest)));
+        let topics = asked.iter().map(|name| DescribeTopicPartitionsResponseTopic {
+            topic_authorized_operations: NO_OPERATIONS,
+            ..unknown(name, endpoint.refuse(ErrorCode::InvalidRequest))
+        });
         return DescribeTopicPartitionsResponse { topics: topics.collect(), ..Default::default() };
     }
     let all = || log.topics().iter().map(|topic| topic.name.clone()).collect();
@@ -39,11 +43,7 @@ pub async fn answer(
             break;
         }
         let Some(topic) = log.topic(&name) else {
-            let new = NewTopic { name: name.clone(), partitions: None, settings: Default::default() };
-            let code = match log.check_new_topic(&new) {
-                Err(TopicError::BadName { .. }) => ErrorCode::InvalidTopic,
-                _ => ErrorCode::UnknownTopicOrPartition,
-            };
+            let code = endpoint.no_such_topic(&name);
             answer.topics.push(unknown(&name, endpoint.refuse(code)));
             continue;
         };
@@ -85,5 +85,10 @@ fn describe(
 }
 
 fn unknown(name: &str, error_code: i16) -> DescribeTopicPartitionsResponseTopic {
-    DescribeTopicPartitionsResponseTopic { error_code, name: Some(name.to_owned()), ..Default::default() }
+    DescribeTopicPartitionsResponseTopic {
+        error_code,
+        name: Some(name.to_owned()),
+        topic_authorized_operations: metadata::TOPIC_OPERATIONS,
+        ..Default::default()
+    }
 }

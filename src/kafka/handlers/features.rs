@@ -30,15 +30,15 @@ const LEVEL_0_FROM: i16 = 4;
 /// The last version of UpdateFeatures that answers for each feature.
 const EACH_UNTIL: i16 = 1;
 
-/// The levels that are possible.
+/// The levels that are possible, as far as clients of that version can read them.
 pub fn supported(version: i16) -> Vec<SupportedFeatureKey> {
-    let least = |feature: &Feature| if version < LEVEL_0_FROM { feature.least.max(1) } else { feature.least };
+    let is_readable = |feature: &&Feature| version >= LEVEL_0_FROM || feature.least > 0;
     let key = |feature: &Feature| SupportedFeatureKey {
         name: feature.name.to_owned(),
-        min_version: least(feature),
+        min_version: feature.least,
         max_version: feature.most,
     };
-    FEATURES.iter().map(key).collect()
+    FEATURES.iter().filter(is_readable).map(key).collect()
 }
 
 /// The levels that are on.

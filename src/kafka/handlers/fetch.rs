@@ -210,8 +210,15 @@ impl Fetch {
         let answers = answers.map(|((wanted, place), outcome)| {
             let answer = PartitionData { partition_index: wanted.asked.partition, ..PartitionData::default() };
             match (place, outcome) {
+                (Err(code @ (ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch)), _) => {
+                    let answer = PartitionData { aborted_transactions: None, ..answer };
+                    self.refused(answer, self.endpoint.refuse(*code))
+                }
                 (Err(code), _) => self.refused(answer, self.endpoint.refuse(*code)),
-                (Ok(_), Some(Err(error))) => self.refused(answer, self.endpoint.fail(self.call, error)),
+                (Ok(_), Some(Err(error))) => {
+                    let answer = PartitionData { aborted_transactions: None, ..answer };
+                    self.refused(answer, self.endpoint.fail(self.call, error))
+                }
                 (Ok(place), outcome) => self.answered(answer, place, outcome.and_then(Result::ok)),
             }
         });

@@ -3,6 +3,7 @@
 //!
 //! A join or a sync may wait for as long as a rebalance takes. Its connection starts nothing else meanwhile, as in Kafka; the
 //! wait ends with the answer, with the connection, or with the broker.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -262,6 +263,10 @@ pub async fn delete(endpoint: Arc<Endpoint>, call: Call, request: DeleteGroupsRe
         };
         DeletableGroupResult { group_id, error_code }
     };
-    let results = futures::future::join_all(request.groups_names.into_iter().map(delete)).await;
+    // Each once, as it is deleted once.
+    let mut told = BTreeSet::new();
+    let groups = request.groups_names.into_iter().filter(|group| told.insert(group.clone()));
+    let groups: Vec<String> = groups.collect();
+    let results = futures::future::join_all(groups.into_iter().map(delete)).await;
     DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() }
 }

@@ -14,6 +14,10 @@ const FENCED_FROM: i16 = 4;
 /// Gives out an id, with epoch 0 for an idempotent producer; a transactional one gets the next epoch of its transactional id.
 pub async fn answer(endpoint: Arc<Endpoint>, call: Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let Some(name) = &request.transactional_id else {
+        if expected(&request).is_err() {
+            let error_code = endpoint.refuse(ErrorCode::InvalidRequest);
+            return InitProducerIdResponse { error_code, producer_epoch: -1, ..InitProducerIdResponse::default() };
+        }
         let producer_id = endpoint.shared.log.new_producer_id();
         return InitProducerIdResponse { producer_id, ..InitProducerIdResponse::default() };
     };

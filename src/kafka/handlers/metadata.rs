@@ -1,4 +1,5 @@
 //! Metadata: topics by name, by id or all of them; unknown names are created where both sides want it.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -31,7 +32,10 @@ pub async fn answer(endpoint: Arc<Endpoint>, call: Call, request: MetadataReques
         call,
     };
     let topics = match request.topics {
-        Some(topics) if call.header.api_version > 0 || !topics.is_empty() => {
+        Some(mut topics) if call.header.api_version > 0 || !topics.is_empty() => {
+            // What is asked for twice is told once.
+            let mut told = BTreeSet::new();
+            topics.retain(|topic| told.insert((topic.name.clone(), topic.topic_id)));
             let described = futures::stream::iter(topics).map(|topic| describe.asked(topic));
             described.buffered(CREATE_AT_ONCE).collect().await
         }
@@ -76,10 +80,7 @@ impl Describe<'_> {
                 Err(error_code) => self.unknown(Some(name), Uuid::ZERO, error_code),
             },
             (None, false) => {
-                let code = match log.check_new_topic(&new_topic(&name)) {
-                    Err(TopicError::BadName { .. }) => ErrorCode::InvalidTopic,
-                    _ => ErrorCode::UnknownTopicOrPartition,
-                };
+                let code = self.endpoint.no_such_topic(&name);
                 self.unknown(Some(name), Uuid::ZERO, self.endpoint.refuse(code))
             }
         }

@@ -231,7 +231,9 @@ pub async fn delete(endpoint: Arc<Endpoint>, call: Call, request: OffsetDeleteRe
             partitions.push(OffsetDeleteResponsePartition { partition_index: asked.partition_index, error_code: 0 });
             answers.push(place.map(|place| places.push(place)));
         }
-        topics.push(OffsetDeleteResponseTopic { name: topic.name, partitions });
+        if !partitions.is_empty() {
+            topics.push(OffsetDeleteResponseTopic { name: topic.name, partitions });
+        }
     }
     let deleted = match endpoint.shared.coordinator.delete_offsets(&request.group_id, &places).await {
         Ok(deleted) => deleted,

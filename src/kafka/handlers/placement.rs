@@ -20,21 +20,25 @@ const ELECTION_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
 
 /// Elects nobody. All partitions are none in the answer, which leaves out those that need no election.
 pub async fn elect(endpoint: Arc<Endpoint>, _: Call, request: ElectLeadersRequest) -> ElectLeadersResponse {
-    if !ELECTION_TYPES.contains(&request.election_type) {
-        let error_code = endpoint.refuse(ErrorCode::InvalidRequest);
-        return ElectLeadersResponse { error_code, ..ElectLeadersResponse::default() };
-    }
+    let is_election = ELECTION_TYPES.contains(&request.election_type);
     let topics = request.topic_partitions.unwrap_or_default().into_iter().map(|asked| {
         let partition = |partition_id| {
-            let code = endpoint.known_partition(&asked.topic, partition_id).err();
-            let code = code.unwrap_or(ErrorCode::ElectionNotNeeded);
+            let code = match endpoint.known_partition(&asked.topic, partition_id) {
+                _ if !is_election => ErrorCode::InvalidRequest,
+                Ok(()) => ErrorCode::ElectionNotNeeded,
+                Err(code) => code,
+            };
             let error_message = Some(code.meaning().to_owned());
             PartitionResult { partition_id, error_code: endpoint.refuse(code), error_message }
         };
         let partition_result = asked.partitions.iter().copied().map(partition).collect();
         ReplicaElectionResult { topic: asked.topic, partition_result }
     });
-    ElectLeadersResponse { replica_election_results: topics.collect(), ..ElectLeadersResponse::default() }
+    ElectLeadersResponse {
+        error_code: if is_election { 0 } else { endpoint.refuse(ErrorCode::InvalidRequest) },
+        replica_election_results: topics.collect(),
+        ..ElectLeadersResponse::default()
+    }
 }
 
 /// Accepts the place where a partition is, and no other.

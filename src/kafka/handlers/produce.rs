@@ -20,6 +20,7 @@ use crate::kafka::messages::produce::{
 use crate::kafka::server::connection::{Answer, Hangup, Step};
 use crate::kafka::server::intake::Received;
 use crate::log::{AppendError, Partition, Pending};
+use crate::record::BatchHeader;
 
 /// Versions from this one on name topics by id.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -40,6 +41,8 @@ struct Target {
 struct Refusal {
     error_code: i16,
     message: String,
+    /// Where the partition that refused begins; -1 if none was asked.
+    log_start: i64,
 }
 
 impl<T> Topic<T> {
@@ -95,21 +98,35 @@ fn targets(endpoint: &Endpoint, call: Call, acks: i16, data: TopicProduceData) -
     Topic { name: if by_id { String::new() } else { name.unwrap_or_default() }, id: data.topic_id, partitions }
 }
 
+/// Appends batches that are of no transaction.
 fn append(endpoint: &Endpoint, call: Call, topics: Vec<Topic<Target>>, permit: &BytePermit) -> Vec<Topic<Pending>> {
     let append = |target: Target| {
+        if BatchHeader::parse(&target.records).is_ok_and(|header| header.is_transactional()) {
+            return Err(refuse(endpoint, ErrorCode::TransactionalIdAuthorizationFailed));
+        }
         let appended = target.partition.append(target.records, Some(permit.clone()));
-        appended.map_err(|error| refusal(endpoint, call, error))
+        appended.map_err(|error| refusal(endpoint, call, error).of(&target.partition))
     };
     topics.into_iter().map(|topic| topic.map(append)).collect()
 }
 
 fn refuse(endpoint: &Endpoint, code: ErrorCode) -> Refusal {
-    Refusal { error_code: endpoint.refuse(code), message: code.meaning().to_owned() }
+    Refusal { error_code: endpoint.refuse(code), message: code.meaning().to_owned(), log_start: -1 }
 }
 
 fn refusal(endpoint: &Endpoint, call: Call, error: AppendError) -> Refusal {
     let message = error.to_string();
-    Refusal { error_code: endpoint.fail(call, error), message }
+    Refusal { error_code: endpoint.fail(call, error), message, log_start: -1 }
+}
+
+impl Refusal {
+    /// The same, from this partition. It does not say where it begins to what is no batch, or too large for one.
+    fn of(self, partition: &Partition) -> Self {
+        match ErrorCode::from_wire(self.error_code) {
+            ErrorCode::CorruptMessage | ErrorCode::MessageTooLarge | ErrorCode::UnsupportedForMessageFormat => self,
+            _ => Self { log_start: partition.ends().log_start, ..self },
+        }
+    }
 }
 
 /// Waits for the syncs.
@@ -134,6 +151,7 @@ async fn answer(endpoint: Arc<Endpoint>, call: Call, topics: Vec<Topic<Pending>>
                     index,
                     error_code: refusal.error_code,
                     base_offset: -1,
+                    log_start_offset: refusal.log_start,
                     error_message: Some(refusal.message),
                     ..PartitionProduceResponse::default()
                 },

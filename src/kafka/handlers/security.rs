@@ -1,6 +1,7 @@
 //! DescribeAcls, CreateAcls, DeleteAcls, DescribeUserScramCredentials, AlterUserScramCredentials, DescribeClientQuotas and
-//! AlterClientQuotas: there are no rules of access, no users, and no quotas that they could have. The calls are answered, as by a Kafka broker without an authorizer, so that tools can say so.
-use std::collections::BTreeSet;
+//! AlterClientQuotas: there are no rules of access, no users, and no quotas that they could have. The calls are answered, as by a
+//! Kafka broker without an authorizer, so that tools can say so.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
@@ -21,6 +22,8 @@ use crate::kafka::messages::describe_user_scram_credentials::{
 
 /// Why there is nothing to know of quotas, and nothing to set.
 const NO_QUOTAS: &str = "security is off: there are no users here, and no quotas";
+/// `ScramMechanism`: SCRAM-SHA-256 and SCRAM-SHA-512.
+const MECHANISMS: std::ops::RangeInclusive<i8> = 1..=2;
 
 impl Endpoint {
     fn refusal_in_words(&self, code: ErrorCode) -> (i16, Option<String>) {
@@ -58,9 +61,15 @@ pub async fn describe_users(
     _: Call,
     request: DescribeUserScramCredentialsRequest,
 ) -> DescribeUserScramCredentialsResponse {
-    let users: BTreeSet<String> = request.users.into_iter().flatten().map(|user| user.name).collect();
-    let results = users.into_iter().map(|user| {
-        let (error_code, error_message) = endpoint.refusal_in_words(ErrorCode::ResourceNotFound);
+    let mut users = BTreeMap::new();
+    for user in request.users.into_iter().flatten() {
+        users
+            .entry(user.name)
+            .and_modify(|code| *code = ErrorCode::DuplicateResource)
+            .or_insert(ErrorCode::ResourceNotFound);
+    }
+    let results = users.into_iter().map(|(user, code)| {
+        let (error_code, error_message) = endpoint.refusal_in_words(code);
         DescribeUserScramCredentialsResult { user, error_code, error_message, ..Default::default() }
     });
     DescribeUserScramCredentialsResponse { error_message: None, results: results.collect(), ..Default::default() }
@@ -72,7 +81,13 @@ pub async fn alter_users(
     _: Call,
     request: AlterUserScramCredentialsRequest,
 ) -> AlterUserScramCredentialsResponse {
-    let removed = request.deletions.into_iter().map(|user| (user.name, ErrorCode::ResourceNotFound));
+    let missing = |name: &str, mechanism| match mechanism {
+        _ if name.is_empty() => ErrorCode::UnacceptableCredential,
+        mechanism if MECHANISMS.contains(&mechanism) => ErrorCode::ResourceNotFound,
+        _ => ErrorCode::UnsupportedSaslMechanism,
+    };
+    let removed = request.deletions.into_iter().map(|user| (missing(&user.name, user.mechanism), user.name));
+    let removed = removed.map(|(code, name)| (name, code));
     let added = request.upsertions.into_iter().map(|user| (user.name, ErrorCode::SecurityDisabled));
     let results = removed.chain(added).map(|(user, code)| {
         let (error_code, error_message) = endpoint.refusal_in_words(code);

@@ -31,6 +31,15 @@ impl Endpoint {
         Refusal { code: self.refuse(code), message: message.into() }
     }
 
+    /// By what a topic to delete is told from others: its name, if it has one.
+    fn deletable(&self, (name, id): &(Option<String>, Uuid)) -> (Option<String>, Uuid) {
+        match (name, self.shared.log.topic_by_id(*id)) {
+            (Some(name), _) => (Some(name.clone()), Uuid::ZERO),
+            (None, Some(topic)) => (Some(topic.name.clone()), Uuid::ZERO),
+            (None, None) => (None, *id),
+        }
+    }
+
     fn failure(&self, call: Call, error: TopicError) -> Refusal {
         let message = error.to_string();
         Refusal { code: self.fail(call, error), message }
@@ -39,7 +48,7 @@ impl Endpoint {
 
 /// Creates topics.
 pub async fn create(endpoint: Arc<Endpoint>, call: Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
+    let twice = named_twice(request.topics.iter().map(|topic| topic.name.clone()));
     let create = async |topic: CreatableTopic| {
         let name = topic.name.clone();
         let result = if twice.contains(&name) {
@@ -54,7 +63,12 @@ pub async fn create(endpoint: Arc<Endpoint>, call: Call, request: CreateTopicsRe
             ..CreatableTopicResult::default()
         })
     };
-    let topics = futures::stream::iter(request.topics).map(create).buffered(AT_ONCE).collect().await;
+    // What is named twice is answered once.
+    let mut answered = BTreeSet::new();
+    let topics =
+        request.topics.into_iter().filter(|topic| !twice.contains(&topic.name) || answered.insert(topic.name.clone()));
+    let topics: Vec<_> = topics.collect();
+    let topics = futures::stream::iter(topics).map(create).buffered(AT_ONCE).collect().await;
     CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 
@@ -76,6 +90,7 @@ async fn create_one(
         }
     }
     let log = &endpoint.shared.log;
+    let configured = settings.clone();
     let new = NewTopic { name: topic.name.clone(), partitions, settings };
     let failure = |error| endpoint.failure(call, error);
     let (topic_id, num_partitions) = if validate_only {
@@ -84,7 +99,7 @@ async fn create_one(
         let created = log.create_topic(new).await.map_err(failure)?;
         (created.id, created.partitions)
     };
-    let configs = if validate_only { None } else { Some(settings_of(endpoint, &topic.name)) };
+    let configs = Some(settings_of(endpoint, &configured));
     Ok(CreatableTopicResult {
         name: topic.name,
         topic_id,
@@ -133,8 +148,9 @@ fn bad_assignment(endpoint: &Endpoint) -> Refusal {
     endpoint.refusal(ErrorCode::InvalidReplicaAssignment, message)
 }
 
-fn settings_of(endpoint: &Endpoint, topic: &str) -> Vec<CreatableTopicConfigs> {
-    let settings = endpoint.shared.log.settings(Some(topic)).unwrap_or_default();
+/// The settings in force of a topic that has these of its own.
+fn settings_of(endpoint: &Endpoint, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
+    let settings = endpoint.shared.log.settings_with(own);
     let config = |setting: crate::log::SettingInfo| CreatableTopicConfigs {
         config_source: super::configs::source(&setting),
         name: setting.name.to_owned(),
@@ -149,10 +165,26 @@ pub async fn delete(endpoint: Arc<Endpoint>, call: Call, request: DeleteTopicsRe
     let by_name = request.topic_names.into_iter().map(|name| (Some(name), Uuid::ZERO));
     let topics = by_name.chain(request.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
     let mut responses = Vec::new();
+    let topics: Vec<_> = topics.collect();
+    let twice = named_twice(topics.iter().map(|topic| endpoint.deletable(topic)));
+    let mut refused = BTreeSet::new();
     for (name, topic_id) in topics {
+        let key = endpoint.deletable(&(name.clone(), topic_id));
+        if name.is_some() == (topic_id != Uuid::ZERO) || twice.contains(&key) {
+            if refused.insert(key) {
+                responses.push(malformed(&endpoint, name, topic_id));
+            }
+            continue;
+        }
         responses.push(delete_one(&endpoint, call, name, topic_id).await);
     }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+/// A topic must be named, or its id given, and not both, and once.
+fn malformed(endpoint: &Endpoint, name: Option<String>, topic_id: Uuid) -> DeletableTopicResult {
+    let error_message = Some("a topic is deleted by its name or by its id, and once".to_owned());
+    DeletableTopicResult { name, topic_id, error_code: endpoint.refuse(ErrorCode::InvalidRequest), error_message }
 }
 
 async fn delete_one(endpoint: &Endpoint, call: Call, name: Option<String>, topic_id: Uuid) -> DeletableTopicResult {
@@ -179,10 +211,14 @@ async fn delete_one(endpoint: &Endpoint, call: Call, name: Option<String>, topic
 
 /// Raises numbers of partitions.
 pub async fn extend(endpoint: Arc<Endpoint>, call: Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let twice = named_twice(request.topics.iter().map(|topic| &topic.name));
+    let twice = named_twice(request.topics.iter().map(|topic| topic.name.clone()));
+    let mut answered = BTreeSet::new();
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let result = if twice.contains(&topic.name) {
+            if !answered.insert(topic.name.clone()) {
+                continue;
+            }
             let message = format!("topic '{}' is named twice in the request", topic.name);
             Err(endpoint.refusal(ErrorCode::InvalidRequest, message))
         } else {
@@ -201,8 +237,9 @@ async fn extend_one(
     validate_only: bool,
 ) -> Result<(), Refusal> {
     let log = &endpoint.shared.log;
-    if let Some(assignments) = &topic.assignments {
-        let added = log.topic(&topic.name).map_or(0, |known| i64::from(topic.count) - i64::from(known.partitions));
+    let added = log.topic(&topic.name).map_or(0, |known| i64::from(topic.count) - i64::from(known.partitions));
+    // What cannot be done at all is refused below, whatever the assignment says.
+    if let Some(assignments) = topic.assignments.as_ref().filter(|_| added > 0) {
         let ours = assignments.iter().all(|a| a.broker_ids[..] == [log.broker_id()]);
         if !ours || i64::try_from(assignments.len()) != Ok(added) {
             return Err(bad_assignment(endpoint));
@@ -212,8 +249,8 @@ async fn extend_one(
     extended.map_err(|error| endpoint.failure(call, error))
 }
 
-/// Names that occur more than once.
-fn named_twice<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+/// What occurs more than once.
+fn named_twice<T: Ord + Clone>(names: impl Iterator<Item = T>) -> BTreeSet<T> {
     let mut once = BTreeSet::new();
-    names.filter(|name| !once.insert(*name)).cloned().collect()
+    names.filter(|name| !once.insert(name.clone())).collect()
 }

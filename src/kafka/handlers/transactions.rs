@@ -184,15 +184,17 @@ pub async fn commit_offsets(
     let version = if call.header.api_version >= TV2_FROM { TV2 } else { 0 };
     let producer = Identity { id: request.producer_id, epoch: request.producer_epoch };
     let places: Vec<_> = offsets.keys().copied().collect();
-    let committed = endpoint.shared.transactions.commit_offsets(
-        &request.transactional_id,
-        producer,
-        version,
-        (&request.group_id, &member),
-        offsets.into_iter().collect(),
-    );
+    let committed = match places.is_empty() {
+        // Nothing is left to commit, and so nothing begins.
+        true => Ok(Ok(Vec::new())),
+        false => {
+            let transactions = &endpoint.shared.transactions;
+            let (name, group) = (&request.transactional_id, (request.group_id.as_str(), &member));
+            transactions.commit_offsets(name, producer, version, group, offsets.into_iter().collect()).await
+        }
+    };
     let all = |code: ErrorCode| vec![code; places.len()];
-    let codes = match committed.await {
+    let codes = match committed {
         Err(error) => all(code_of(call, &error)),
         Ok(Err(error)) => all(group_code(&error)),
         Ok(Ok(each)) => each.iter().map(|one| one.as_ref().err().map_or(ErrorCode::None, group_code)).collect(),

@@ -77,7 +77,7 @@ pub async fn list(endpoint: Arc<Endpoint>, call: Call, request: ListTransactions
     let filter = Filter {
         states: states.into_iter().collect(),
         producer_ids: request.producer_id_filters.into_iter().collect(),
-        open_for_ms: Some(request.duration_filter).filter(|ms| *ms >= 0),
+        began_before_ms: Some(request.duration_filter).filter(|ms| *ms >= 0),
         pattern,
     };
     let one = |listed: Listed| list_transactions::TransactionState {
@@ -95,13 +95,12 @@ pub async fn producers(
     _: Call,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let coordinator_epoch = endpoint.leader_epoch();
     let state = |producer: ActiveProducer| ProducerState {
         producer_id: producer.producer_id,
         producer_epoch: i32::from(producer.producer_epoch),
         last_sequence: producer.last_sequence,
         last_timestamp: producer.last_timestamp,
-        coordinator_epoch,
+        coordinator_epoch: producer.coordinator_epoch,
         current_txn_start_offset: producer.open_from.unwrap_or(-1),
     };
     let partition = |topic: &str, partition_index| match endpoint.shared.log.partition(topic, partition_index) {
@@ -110,12 +109,15 @@ pub async fn producers(
             active_producers: partition.active_producers().into_iter().map(state).collect(),
             ..PartitionResponse::default()
         },
-        None => PartitionResponse {
-            partition_index,
-            error_code: endpoint.refuse(ErrorCode::UnknownTopicOrPartition),
-            error_message: Some(ErrorCode::UnknownTopicOrPartition.meaning().to_owned()),
-            ..PartitionResponse::default()
-        },
+        None => {
+            let code = endpoint.no_such_topic(topic);
+            PartitionResponse {
+                partition_index,
+                error_code: endpoint.refuse(code),
+                error_message: Some(code.meaning().to_owned()),
+                ..PartitionResponse::default()
+            }
+        }
     };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {

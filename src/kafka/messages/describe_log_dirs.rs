@@ -38,6 +38,8 @@ messages! {
         total_bytes: i64 [4..] = -1;
         /// Bytes of the volume that can be used, or -1.
         usable_bytes: i64 [4..] = -1;
+        /// Whether no new partitions are put there.
+        is_cordoned: bool [5..];
     }
 
     /// Partitions of one topic.

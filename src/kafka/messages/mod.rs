@@ -214,7 +214,7 @@ apis! {
     AlterConfigs = 33, versions 0 to 2, flexible from 2,
         alter_configs::AlterConfigsRequest => alter_configs::AlterConfigsResponse;
     /// Says where partitions lie.
-    DescribeLogDirs = 35, versions 1 to 4, flexible from 2,
+    DescribeLogDirs = 35, versions 1 to 5, flexible from 2,
         describe_log_dirs::DescribeLogDirsRequest => describe_log_dirs::DescribeLogDirsResponse;
     /// Adds partitions.
     CreatePartitions = 37, versions 0 to 3, flexible from 2,

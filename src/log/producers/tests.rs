@@ -42,6 +42,21 @@ fn after_a_loss_one_jump_forward_is_accepted_and_none_back() {
     assert_eq!(p.check(7, 0, 900, 900), Err(Violation::OutOfOrder { expected: 502 }));
 }
 
+#[test]
+fn the_coordinator_of_the_last_marker_is_known_after_a_restart() {
+    let mut producers = Producers::default();
+    producers.record(7, 0, mark(0, 1, 0), 1);
+    let epoch_of = |producers: &Producers| producers.iter().next().unwrap().1.coordinator_epoch;
+    assert_eq!(epoch_of(&producers), -1, "nothing was decided");
+    producers.record_end(7, 0, 3, 2);
+    assert_eq!(epoch_of(&producers), 3);
+    assert_eq!(epoch_of(&Producers::from_archive(&producers.to_archive())), 3);
+    let mut wal = Producers::default();
+    wal.record(7, 0, mark(1, 1, 2), 3);
+    wal.put_before(&producers);
+    assert_eq!(epoch_of(&wal), 3);
+}
+
 proptest! {
     #[test]
     fn any_of_the_last_five_batches_sent_again_is_recognised_across_the_wrap(

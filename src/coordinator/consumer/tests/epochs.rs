@@ -45,6 +45,18 @@ fn whoever_leaves_or_is_silent_gives_everything_up() {
 }
 
 #[test]
+fn whoever_enters_again_is_taken_back_whatever_its_epoch_was() {
+    let mut group = Setup::new(&[("t1", 2), ("t2", 1)]);
+    let all = places(&[("t1", &[0, 1])]);
+    group.told(&enter("a", &["t1"]));
+    for epoch in 2..5 {
+        // Its last answer was lost, or it was told that it is fenced: it has nothing, and wants something else.
+        let (topic, owned) = if epoch % 2 == 0 { ("t2", places(&[("t2", &[0])])) } else { ("t1", all.clone()) };
+        assert_eq!(group.told(&enter("a", &[topic])), (epoch, Some(owned)));
+    }
+}
+
+#[test]
 fn whoever_does_not_give_up_in_time_is_gone() {
     let mut group = Setup::new(&[("t1", 2)]);
     group.told(&enter("a", &["t1"]));

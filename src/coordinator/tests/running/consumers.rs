@@ -52,14 +52,14 @@ async fn a_heartbeat_is_answered_when_what_it_tells_is_durable() {
     assert!(!first.is_finished() && !second.is_finished());
     assert_eq!(setup.fake.state().journal.waiting.len(), 1, "the second change waits for the first one's write");
     setup.fake.sync();
-    assert_eq!(first.await.unwrap().unwrap().epoch, 1);
+    assert_eq!(first.await.unwrap().unwrap().epoch, 2);
     assert!(!second.is_finished());
     setup.pass(0).await;
-    assert_eq!(second.await.unwrap().unwrap().epoch, 2);
-    setup.beat(beat("a", 1)).await.unwrap();
-    setup.beat(beat("b", 2)).await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().epoch, 3);
+    setup.beat(beat("a", 2)).await.unwrap();
+    setup.beat(beat("b", 3)).await.unwrap();
     assert!(setup.fake.state().journal.waiting.is_empty());
-    setup.coordinator.consumer_heartbeat("g", beat("b", 2)).await.expect("what changes nothing is not written");
+    setup.coordinator.consumer_heartbeat("g", beat("b", 3)).await.expect("what changes nothing is not written");
 }
 
 #[tokio::test]
@@ -68,24 +68,24 @@ async fn a_full_journal_is_told_and_the_next_heartbeat_goes_on() {
     setup.fake.state().journal.is_full = true;
     assert_eq!(setup.epoch(enter("a")).await, Err(GroupError::NotAvailable("full".to_owned())));
     setup.fake.state().journal.is_full = false;
-    assert_eq!(setup.epoch(enter("a")).await, Ok(1));
+    assert_eq!(setup.epoch(enter("a")).await, Ok(2));
     setup.restart(None).await;
-    assert_eq!(setup.epoch(beat("a", 1)).await, Ok(1));
+    assert_eq!(setup.epoch(beat("a", 2)).await, Ok(2));
 }
 
 #[tokio::test]
 async fn members_go_on_after_a_restart_and_are_gone_after_a_loss() {
     let mut setup = Setup::new().await;
-    assert_eq!(setup.epoch(enter("a")).await, Ok(1));
-    assert_eq!(setup.commit_as("a", 1).await, Ok(()));
+    assert_eq!(setup.epoch(enter("a")).await, Ok(2));
+    assert_eq!(setup.commit_as("a", 2).await, Ok(()));
     setup.restart(None).await;
-    assert_eq!(setup.epoch(beat("a", 1)).await, Ok(1));
-    assert_eq!(setup.commit_as("a", 1).await, Ok(()));
+    assert_eq!(setup.epoch(beat("a", 2)).await, Ok(2));
+    assert_eq!(setup.commit_as("a", 2).await, Ok(()));
     setup.restart(Some(Uuid([9; 16]))).await;
     assert_eq!(setup.kind(), Some(("consumer", "Empty")));
-    assert_eq!(setup.epoch(beat("a", 1)).await, Err(GroupError::UnknownMember));
-    assert_eq!(setup.commit_as("a", 1).await, Err(GroupError::UnknownMember));
-    assert_eq!(setup.epoch(enter("a")).await, Ok(3));
+    assert_eq!(setup.epoch(beat("a", 2)).await, Err(GroupError::UnknownMember));
+    assert_eq!(setup.commit_as("a", 2).await, Err(GroupError::UnknownMember));
+    assert_eq!(setup.epoch(enter("a")).await, Ok(4));
 }
 
 #[tokio::test]
@@ -93,18 +93,18 @@ async fn who_lost_its_place_cannot_commit() {
     let setup = Setup::new().await;
     setup.epoch(enter("a")).await.unwrap();
     setup.epoch(enter("b")).await.unwrap();
-    assert_eq!(setup.commit_as("a", 2).await, Err(GroupError::StaleMemberEpoch));
+    assert_eq!(setup.commit_as("a", 3).await, Err(GroupError::StaleMemberEpoch));
     assert_eq!(setup.commit_as("", -1).await, Err(GroupError::UnknownMember));
-    assert_eq!(setup.coordinator.check_fetch("g", Some("a"), 1), Ok(()));
-    assert_eq!(setup.coordinator.check_fetch("g", Some("a"), 0), Err(GroupError::StaleMemberEpoch));
-    assert_eq!(setup.coordinator.check_fetch("g", Some("x"), 1), Err(GroupError::UnknownMember));
+    assert_eq!(setup.coordinator.check_fetch("g", Some("a"), 2), Ok(()));
+    assert_eq!(setup.coordinator.check_fetch("g", Some("a"), 1), Err(GroupError::StaleMemberEpoch));
+    assert_eq!(setup.coordinator.check_fetch("g", Some("x"), 2), Err(GroupError::UnknownMember));
     assert_eq!(setup.coordinator.check_fetch("g", None, -1), Ok(()));
-    assert_eq!(setup.coordinator.check_fetch("none", Some("x"), 1), Ok(()));
+    assert_eq!(setup.coordinator.check_fetch("none", Some("x"), 2), Ok(()));
     for ms in [44_999, 1] {
         assert_eq!(setup.coordinator.describe_consumers("g").unwrap().members.len(), 2);
         setup.pass(ms).await;
     }
-    assert_eq!(setup.commit_as("a", 1).await, Err(GroupError::UnknownMember));
+    assert_eq!(setup.commit_as("a", 2).await, Err(GroupError::UnknownMember));
     assert_eq!(setup.commit_as("", -1).await, Ok(()), "there are no members any more");
 }
 
@@ -153,12 +153,12 @@ async fn offsets_of_topics_that_members_read_stay_and_groups_with_nothing_left_g
     let setup = Setup::new().await;
     let retention = 7 * 24 * 3600 * 1000;
     setup.epoch(enter("a")).await.unwrap();
-    setup.commit_as("a", 1).await.unwrap();
+    setup.commit_as("a", 2).await.unwrap();
     assert_eq!(setup.coordinator.delete("g").await, Err(GroupError::NonEmptyGroup));
     assert_eq!(setup.coordinator.delete_offsets("g", &[PLACE]).await, Ok(vec![Err(GroupError::SubscribedToTopic)]));
     for _ in 0..=(retention / 40_000) {
         setup.clock.advance(Duration::from_millis(40_000));
-        setup.epoch(beat("a", 1)).await.unwrap();
+        setup.epoch(beat("a", 2)).await.unwrap();
     }
     setup.coordinator.0.clean();
     setup.pass(0).await;

@@ -55,13 +55,13 @@ async fn two_members_share_a_topic_commit_and_go_on_after_a_restart() {
     let mut raw = setup.raw().await;
     let answer = beat(&mut raw, &enter("a")).await;
     assert_eq!((answer.member_id.as_deref(), answer.heartbeat_interval_ms), (Some("a"), 5_000));
-    assert_eq!(told(answer), (1, Some(vec![0, 1])));
-    assert_eq!(told(beat(&mut raw, &enter("b")).await), (2, Some(vec![])));
-    assert_eq!(told(beat(&mut raw, &alive("a", 1)).await), (1, Some(vec![0])));
+    assert_eq!(told(answer), (2, Some(vec![0, 1])));
+    assert_eq!(told(beat(&mut raw, &enter("b")).await), (3, Some(vec![])));
+    assert_eq!(told(beat(&mut raw, &alive("a", 2)).await), (2, Some(vec![0])));
     let owned = vec![TopicPartitions { topic_id: topic.id, partitions: vec![0] }];
-    let acknowledged = ConsumerGroupHeartbeatRequest { topic_partitions: Some(owned), ..alive("a", 1) };
-    assert_eq!(told(beat(&mut raw, &acknowledged).await), (2, None));
-    assert_eq!(told(beat(&mut raw, &alive("b", 2)).await), (2, Some(vec![1])));
+    let acknowledged = ConsumerGroupHeartbeatRequest { topic_partitions: Some(owned), ..alive("a", 2) };
+    assert_eq!(told(beat(&mut raw, &acknowledged).await), (3, None));
+    assert_eq!(told(beat(&mut raw, &alive("b", 3)).await), (3, Some(vec![1])));
 
     let commit = |member: &str, epoch| OffsetCommitRequest {
         group_id: "g".to_owned(),
@@ -86,22 +86,22 @@ async fn two_members_share_a_topic_commit_and_go_on_after_a_restart() {
         OffsetFetchRequest { groups: vec![group], ..OffsetFetchRequest::default() }
     };
     for (member, epoch, expected) in
-        [("a", 2, ErrorCode::None), ("a", 1, ErrorCode::StaleMemberEpoch), ("x", 2, ErrorCode::UnknownMemberId)]
+        [("a", 3, ErrorCode::None), ("a", 2, ErrorCode::StaleMemberEpoch), ("x", 3, ErrorCode::UnknownMemberId)]
     {
         let answer = raw.call(10, &commit(member, epoch)).await;
         assert_eq!(code(answer.topics[0].partitions[0].error_code), expected);
         let answer = raw.call(10, &fetch(member, epoch)).await;
         assert_eq!(code(answer.groups[0].error_code), expected);
     }
-    let answer = raw.call(10, &fetch("a", 2)).await;
+    let answer = raw.call(10, &fetch("a", 3)).await;
     assert_eq!(answer.groups[0].topics[0].partitions[0].committed_offset, 5);
 
     let setup = setup.again().await;
     let mut raw = setup.raw().await;
-    assert_eq!(told(beat(&mut raw, &alive("a", 2)).await), (2, None));
-    assert_eq!(told(beat(&mut raw, &alive("b", 2)).await), (2, None));
+    assert_eq!(told(beat(&mut raw, &alive("a", 3)).await), (3, None));
+    assert_eq!(told(beat(&mut raw, &alive("b", 3)).await), (3, None));
     assert_eq!(told(beat(&mut raw, &alive("b", -1)).await), (-1, None));
-    assert_eq!(told(beat(&mut raw, &alive("a", 2)).await), (3, Some(vec![0, 1])));
+    assert_eq!(told(beat(&mut raw, &alive("a", 3)).await), (4, Some(vec![0, 1])));
 }
 
 impl Setup {
@@ -122,11 +122,11 @@ async fn a_pattern_meets_topics_that_are_made_later() {
         subscribed_topic_regex: Some("t.*".to_owned()),
         ..enter("a")
     };
-    assert_eq!(told(beat(&mut raw, &pattern).await), (1, Some(vec![])));
+    assert_eq!(told(beat(&mut raw, &pattern).await), (2, Some(vec![])));
     setup.topic("t", 1).await;
     setup.topic("u", 1).await;
-    assert_eq!(told(beat(&mut raw, &alive("a", 1)).await), (2, Some(vec![0])));
-    let bad = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("(".to_owned()), ..alive("a", 2) };
+    assert_eq!(told(beat(&mut raw, &alive("a", 2)).await), (3, Some(vec![0])));
+    let bad = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("(".to_owned()), ..alive("a", 3) };
     assert_eq!(code(beat(&mut raw, &bad).await.error_code), ErrorCode::InvalidRegularExpression);
 }
 
@@ -141,11 +141,11 @@ async fn refusals_have_kafkas_codes() {
     let group = |group: &str| ConsumerGroupHeartbeatRequest { group_id: group.to_owned(), ..enter("a") };
     let assignor = ConsumerGroupHeartbeatRequest { server_assignor: Some("none".to_owned()), ..enter("b") };
     for (request, expected) in [
-        (group(""), ErrorCode::InvalidGroupId),
+        (group(""), ErrorCode::InvalidRequest),
         (enter(""), ErrorCode::InvalidRequest),
         (assignor, ErrorCode::UnsupportedAssignor),
         (alive("b", 1), ErrorCode::UnknownMemberId),
-        (of("i", alive("a", 2)), ErrorCode::FencedMemberEpoch),
+        (of("i", alive("a", 3)), ErrorCode::FencedMemberEpoch),
         (of("i", enter("b")), ErrorCode::UnreleasedInstanceId),
         (of("i", alive("b", 1)), ErrorCode::FencedInstanceId),
     ] {
@@ -170,10 +170,10 @@ async fn administrators_see_the_group() {
     };
     let answer = raw.call(1, &request).await;
     let [group, none] = &answer.groups[..] else { panic!("{answer:?}") };
-    assert_eq!((group.group_state.as_str(), group.group_epoch, group.assignment_epoch), ("Stable", 1, 1));
+    assert_eq!((group.group_state.as_str(), group.group_epoch, group.assignment_epoch), ("Stable", 2, 2));
     assert_eq!((group.assignor_name.as_str(), group.members.len()), ("uniform", 1));
     let described::Member { member_id, member_epoch, client_id, assignment, member_type, .. } = &group.members[0];
-    assert_eq!((member_id.as_str(), *member_epoch, client_id.as_str(), *member_type), ("a", 1, "test", 1));
+    assert_eq!((member_id.as_str(), *member_epoch, client_id.as_str(), *member_type), ("a", 2, "test", 1));
     assert_eq!(assignment.topic_partitions[0].topic_name, "t");
     assert_eq!(&group.members[0].target_assignment, assignment);
     assert_eq!(code(none.error_code), ErrorCode::GroupIdNotFound);
@@ -189,7 +189,8 @@ async fn administrators_see_the_group() {
     let request = DescribeGroupsRequest { groups: vec!["g".to_owned()], ..DescribeGroupsRequest::default() };
     assert_eq!(code(raw.call(6, &request).await.groups[0].error_code), ErrorCode::GroupIdNotFound);
 
-    let features = raw.call(4, &ApiVersionsRequest::default()).await.finalized_features;
+    let asked = ApiVersionsRequest { client_software_name: "test".into(), client_software_version: "1.0".into() };
+    let features = raw.call(4, &asked).await.finalized_features;
     let feature = features.iter().find(|feature| feature.name == "group.version").unwrap();
     assert_eq!((feature.min_version_level, feature.max_version_level), (1, 1));
 }

@@ -12,7 +12,7 @@ async fn the_table_of_apis_is_told_in_every_version_and_to_clients_of_the_future
     let setup = Setup::new().await;
     let mut raw = setup.raw().await;
     for version in 0..=4 {
-        let answer = raw.call(version, &ApiVersionsRequest::default()).await;
+        let answer = raw.call(version, &client("test", "1.0")).await;
         assert_eq!((answer.error_code, answer.api_keys.len()), (0, Api::ALL.len()));
         let produce = &answer.api_keys[0];
         assert_eq!((produce.api_key, produce.min_version, produce.max_version), (0, 0, 13));
@@ -22,8 +22,25 @@ async fn the_table_of_apis_is_told_in_every_version_and_to_clients_of_the_future
     let (id, answer) = decode_response::<ApiVersionsRequest>(0, frame).unwrap();
     assert_eq!((id, ErrorCode::from_wire(answer.error_code)), (42, ErrorCode::UnsupportedVersion));
     assert_eq!(answer.api_keys.len(), Api::ALL.len());
-    let answer = raw.call(4, &ApiVersionsRequest::default()).await;
+    let answer = raw.call(4, &client("test", "1.0")).await;
     assert_eq!(answer.error_code, 0, "the connection goes on");
+}
+
+fn client(name: &str, version: &str) -> ApiVersionsRequest {
+    ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() }
+}
+
+#[tokio::test]
+async fn a_client_says_what_it_is_in_words_that_can_be_shown() {
+    let setup = Setup::new().await;
+    let mut raw = setup.raw().await;
+    for (name, version, expected) in
+        [("a.b-c", "1", 0), ("", "1", 42), ("a b", "1", 42), ("-a", "1", 42), ("a", "1.", 42), ("a", "", 42)]
+    {
+        let answer = raw.call(4, &client(name, version)).await;
+        assert_eq!((answer.error_code, answer.api_keys.is_empty()), (expected, expected != 0), "{name} {version}");
+        assert_eq!(raw.call(2, &client(name, version)).await.error_code, 0, "not asked for before version 3");
+    }
 }
 
 #[test]

@@ -406,7 +406,10 @@ async fn requests_that_make_no_sense_are_refused_by_name() {
     }
     let request = ProduceRequest { transactional_id: None, ..writer.request(0, "x") };
     let answer = writer.raw.call(13, &request).await;
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, ErrorCode::InvalidTxnState.code());
+    assert_eq!(
+        answer.responses[0].partition_responses[0].error_code,
+        ErrorCode::TransactionalIdAuthorizationFailed.code()
+    );
     let request = ProduceRequest { transactional_id: Some("y".to_owned()), ..writer.request(0, "x") };
     let answer = writer.raw.call(13, &request).await;
     assert_eq!(answer.responses[0].partition_responses[0].error_code, ErrorCode::InvalidProducerIdMapping.code());
@@ -416,13 +419,12 @@ async fn requests_that_make_no_sense_are_refused_by_name() {
 async fn the_version_of_transactions_is_a_feature_that_is_on() {
     let setup = Setup::new().await;
     let mut raw = setup.raw().await;
-    for (version, least) in [(3, 1), (4, 0)] {
-        let answer = raw.call(version, &ApiVersionsRequest::default()).await;
-        let supported = &answer.supported_features[0];
-        assert_eq!(
-            (supported.name.as_str(), supported.min_version, supported.max_version),
-            ("transaction.version", least, 2)
-        );
+    let asked = ApiVersionsRequest { client_software_name: "test".into(), client_software_version: "1.0".into() };
+    for (version, supported) in [(3, None), (4, Some(("transaction.version", 0, 2)))] {
+        let answer = raw.call(version, &asked).await;
+        // Clients of version 3 cannot read a least level of 0.
+        let first = answer.supported_features.first();
+        assert_eq!(first.map(|known| (known.name.as_str(), known.min_version, known.max_version)), supported);
         let on = &answer.finalized_features[0];
         assert_eq!((on.name.as_str(), on.max_version_level), ("transaction.version", 2));
         assert!(answer.finalized_features_epoch >= 0);

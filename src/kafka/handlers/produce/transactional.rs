@@ -39,12 +39,13 @@ pub fn append(
     let mut topics = Some(topics);
     let written = endpoint.shared.transactions.write(name, producer, version, &places, |transaction| {
         let append = |target: Target| {
-            let (permit, failed) = (Some(permit.clone()), |error| refusal(endpoint, call, error));
-            let Some((producer, place)) = part(&target) else {
-                return target.partition.append(target.records, permit).map_err(failed);
+            let (part, Target { partition, records }) = (part(&target), target);
+            let (permit, failed) = (Some(permit.clone()), |error| refusal(endpoint, call, error).of(&partition));
+            let Some((producer, place)) = part else {
+                return partition.append(records, permit).map_err(failed);
             };
             transaction.verify(producer, place).map_err(refused)?;
-            target.partition.append_transactional(target.records, permit).map_err(failed)
+            partition.append_transactional(records, permit).map_err(failed)
         };
         topics.take().unwrap_or_default().into_iter().map(|topic| topic.map(append)).collect()
     });

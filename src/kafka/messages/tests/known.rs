@@ -131,6 +131,21 @@ fn list_offsets_11_is_written_as_10() {
 }
 
 #[test]
+fn describe_log_dirs_5_says_whether_new_partitions_are_put_there() {
+    use describe_log_dirs::*;
+
+    let request = DescribeLogDirsRequest { topics: None };
+    request_is(5, &request, &[&header("0023", "0005"), "00 00 00"]);
+    let result = DescribeLogDirsResult { log_dir: "d".into(), total_bytes: 2, usable_bytes: 1, ..Default::default() };
+    let response = DescribeLogDirsResponse {
+        results: vec![DescribeLogDirsResult { is_cordoned: true, ..result }],
+        ..DescribeLogDirsResponse::default()
+    };
+    let directory = "0000 02 64 01 0000000000000002 0000000000000001 01 00";
+    response_is::<DescribeLogDirsRequest>(5, &response, &["00000007 00 00000000 0000 02", directory, "00"]);
+}
+
+#[test]
 fn offset_fetch_10_names_topics_by_id() {
     use offset_fetch::*;
     let topic_id = Uuid([9; 16]);

@@ -103,7 +103,8 @@ fn end_of_string(text: &str) -> usize {
 
 /// Fields that one side alone has in its structs: the crate those of versions that are not stable yet, we those of
 /// versions that are newer than the crate.
-const ONE_SIDED: [&str; 3] = [
+const ONE_SIDED: [&str; 4] = [
+    ", is_cordoned: false",
     ", enable_2_pc: false, keep_prepared_txn: false",
     ", ongoing_txn_producer_id: -1, ongoing_txn_producer_epoch: -1",
     ", transaction_version: 0",
@@ -179,7 +180,7 @@ agree! {
     alter_configs: alter_configs::AlterConfigsRequest, alter_configs::AlterConfigsResponse, AlterConfigsRequest, AlterConfigsResponse, AlterConfigs,
         missing NONE;
     describe_log_dirs: describe_log_dirs::DescribeLogDirsRequest, describe_log_dirs::DescribeLogDirsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirs,
-        missing NONE;
+        missing [5];
     create_partitions: create_partitions::CreatePartitionsRequest, create_partitions::CreatePartitionsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitions,
         missing NONE;
     incremental_alter_configs: incremental_alter_configs::IncrementalAlterConfigsRequest, incremental_alter_configs::IncrementalAlterConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, IncrementalAlterConfigs,
