@@ -67,12 +67,14 @@ go_clients() { go build -o "$1/" ./franz ./sarama; }
 # A program of Java with packages of its own, which stay beside it.
 with_maven() { mvn -q -B dependency:copy-dependencies "-DoutputDirectory=$1/jars" && javac -cp "$1/jars/*" -d "$1" ./*.java; }
 
-java_client() { javac -cp "$REAL_HOME/kafka/*" -d "$1" Client.java; }
+# A program of Java that uses Kafka's packages.
+with_kafka() { javac -cp "$REAL_HOME/kafka/*" -d "$1" ./*.java; }
 
 programs() {
   built kafkajs || build kafkajs kafkajs
   built go || build go go_clients
-  built java || build java java_client
+  built java || build java with_kafka
+  built relay || build relay with_kafka
   built streams || build streams with_maven
   built samza || build samza with_maven
 }

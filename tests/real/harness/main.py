@@ -9,7 +9,7 @@ from . import history, place
 from .report import Report, say
 
 CHECKS = ["history", "codecs", "shapes", "crash", "eos", "groups", "migration", "lost", "refusals", "away", "wire"]
-CHECKS += ["admin", "topics", "tools", "clients", "streams", "samza"]
+CHECKS += ["admin", "topics", "tools", "clients", "streams", "samza", "beside"]
 # Only with --full, or by name.
 FULL_CHECKS = ["damage", "power"]
 MIB = 1 << 20
@@ -23,6 +23,7 @@ class Plan:
     rounds: int
     seed: int
     wal_bytes: int
+    full: bool
 
 
 def main():
@@ -35,7 +36,7 @@ def main():
     asked = parser.parse_args()
     lines = asked.lines or (history.LINES_ALL if asked.full else history.LINES_SHORT)
     rounds = asked.rounds or (200 if asked.full else 10)
-    plan = Plan(lines, rounds, asked.seed, max(48 * MIB, lines * 64))
+    plan = Plan(lines, rounds, asked.seed, max(48 * MIB, lines * 64), asked.full)
 
     report = Report()
     say(f"{place.ESKER}, seed {plan.seed}")
