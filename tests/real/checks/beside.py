@@ -26,6 +26,8 @@ COMMON = {
     "group_consumer_session_timeout_ms": 1_800_000,
 }
 KAFKAS_OWN = {
+    # The records are of a fixed time, which its retention would delete.
+    "log_initial_task_delay_ms": 86_400_000,
     "group_consumer_max_session_timeout_ms": 1_800_000,
     "offsets_topic_num_partitions": 7,
     "transaction_state_log_num_partitions": 3,
