@@ -40,7 +40,7 @@ impl Producer {
             append_time: 0,
         };
         let (head, body) = (Some([0; 61]), body.clone());
-        Append { meta, head, body, urgent: false, permit: None, sink: self.clone(), token: n }
+        Append { meta, head, body, urgent: false, patient: false, permit: None, sink: self.clone(), token: n }
     }
 
     fn run(self: &Arc<Self>, wal: &Wal, frames: u64, window: u64, body: &Bytes) {
