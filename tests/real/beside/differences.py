@@ -224,13 +224,6 @@ RULES = [
         _codes((40, 3)),
     ),
     Rule(
-        "old-commits",
-        "A member of a KIP-848 group that commits in a version before 9 is judged by its epoch; Kafka answers UNSUPPORTED_VERSION.",
-        ERROR,
-        ("OffsetCommit",),
-        lambda one: one.version < 9 and one.kafka == 35,
-    ),
-    Rule(
         "late-commits",
         "A commit of a KIP-848 member must be of its present epoch; Kafka 4.3 takes older ones for partitions that it had then (KIP-1251). "
         "STALE_MEMBER_EPOCH has clients commit again.",

@@ -77,7 +77,8 @@ def replace(crew, protocol, kill):
             member.kill()
         else:
             member.leave()
-        crew.add(protocol)
+        newcomer = crew.add(protocol)
+        crew.classic |= {newcomer} if protocol == "classic" else set()
         wait(lambda: crew.settled(3), lambda: f"{n + 1} of 3 replaced: {crew.describe()}\n{crew.members[-1].words()}")
         time.sleep(EVERY_S)
     wait(lambda: kind(crew) == protocol, lambda: f"the group is a {kind(crew)} group")
@@ -94,11 +95,13 @@ def read(crew, sent):
                 times.setdefault(where, []).append(member)
     unknown = set(times) - sent
     twice = [where for where, by in times.items() if len(by) > 1]
-    # Only what a killed member had read may be read again.
-    unexplained = [where for where in twice if not set(times[where]) & set(crew.killed)]
+    # Only what a killed member had read may be read again, and what Kafka's client read while it joined, in the classic protocol
+    # with a cooperative assignor: it commits by itself before it joins, and reads on until it is told what to give up.
+    excused = set(crew.killed) | (crew.classic if crew.reads_on else set())
+    unexplained = [where for where in twice if not set(times[where]) & excused]
     expect(not unknown, f"{len(unknown)} records were read and never acknowledged")
     expect(not unexplained, f"{len(unexplained)} records were read twice, as {sorted(unexplained)[:5]}")
-    return f"{len(sent)} records, {len(twice)} of them twice after a kill"
+    return f"{len(sent)} records, {len(twice)} of them twice"
 
 
 def run(report, plan):
@@ -116,8 +119,8 @@ def run(report, plan):
     try:
         create(broker, TOPIC, PARTITIONS)
         for crew in crews:
-            crew.killed = []
-            [crew.add("classic") for _ in range(3)]
+            crew.killed, crew.classic, crew.reads_on = [], set(), crew.group == "g-java-cooperative"
+            crew.classic.update(crew.add("classic") for _ in range(3))
         for crew in crews:
             wait(lambda: crew.settled(3), lambda: f"{crew.group}: {crew.describe()}")
         report.check(sticky.client, "migration: an assignor of its own is refused", lambda: refused(sticky))
