@@ -71,7 +71,10 @@ impl Partition {
     }
 
     fn epoch_of(&self, offset: i64) -> i32 {
-        self.state().epoch_at(offset).unwrap_or(-1)
+        let state = self.state();
+        // What is written at the end will be of this epoch.
+        let to_come = || if offset == state.log_end { self.0.core.leader_epoch() } else { -1 };
+        state.epoch_at(offset).unwrap_or_else(to_come)
     }
 
     fn found(&self, hit: Option<TimeHit>) -> FoundOffset {

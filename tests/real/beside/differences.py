@@ -196,7 +196,8 @@ RULES = [
     ),
     Rule(
         "markers-without-records",
-        "DescribeProducers tells of those who have sent something to the partition; Kafka also of those whose transaction had it without that, and of markers from before.",
+        "DescribeProducers tells of those who have sent something to the partition; Kafka also of those whose transaction had it without that, and of markers from before. "
+        "So the first batch of such a producer may have any sequence here, as that of one that is not known; in Kafka it must be 0.",
         r"\.activeProducers\[",
         ("DescribeProducers",),
         lambda one: one.esker == "(absent)" and one.kafka["lastSequence"] == -1 or one.path.endswith("coordinatorEpoch") and not one.esker,

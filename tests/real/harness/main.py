@@ -24,6 +24,7 @@ class Plan:
     seed: int
     wal_bytes: int
     full: bool
+    seeded: bool
 
 
 def main():
@@ -31,12 +32,13 @@ def main():
     parser.add_argument("--full", action="store_true", help="the whole data set, 200 rounds of kill -9")
     parser.add_argument("--lines", type=int, help="this much of the data set")
     parser.add_argument("--rounds", type=int, help="rounds of kill -9")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of everything that is left to chance")
+    parser.add_argument("--seed", type=int, help="of everything that is left to chance")
     parser.add_argument("checks", nargs="*", metavar="CHECK", help=" ".join(CHECKS + FULL_CHECKS))
     asked = parser.parse_args()
     lines = asked.lines or (history.LINES_ALL if asked.full else history.LINES_SHORT)
     rounds = asked.rounds or (200 if asked.full else 10)
-    plan = Plan(lines, rounds, asked.seed, max(48 * MIB, lines * 64), asked.full)
+    seed = int(time.time()) if asked.seed is None else asked.seed
+    plan = Plan(lines, rounds, seed, max(48 * MIB, lines * 64), asked.full, asked.seed is not None)
 
     report = Report()
     say(f"{place.ESKER}, seed {plan.seed}")
