@@ -17,17 +17,18 @@ pub fn step(
     is_free: impl Fn(&TopicPartition) -> bool,
 ) {
     let still_owns = |gone: &Partitions| owned.is_none_or(|owned| !owned.is_disjoint(gone));
+    let mut epoch = member.epoch;
     match member.state {
         MemberState::Stable if member.epoch == target_epoch => return,
         MemberState::Unrevoked if still_owns(&member.revoking) => return,
         // It has done what its epoch asked for.
-        MemberState::Unrevoked => enter(member, member.epoch + 1),
+        MemberState::Unrevoked => epoch += 1,
         MemberState::Stable | MemberState::Unreleased => {}
     }
     let kept: Partitions = &member.assigned & &member.target;
     let gone: Partitions = &member.assigned - &kept;
     if !gone.is_empty() && still_owns(&gone) {
-        enter(member, member.epoch);
+        enter(member, epoch);
         member.state = MemberState::Unrevoked;
         member.assigned = kept;
         member.revoking = gone;
@@ -41,6 +42,7 @@ pub fn step(
     member.revoking = Partitions::new();
 }
 
+/// Once in a step: the client knows of the epoch before it, and no other.
 fn enter(member: &mut ConsumerMember, epoch: i32) {
     member.previous_epoch = std::mem::replace(&mut member.epoch, epoch);
 }

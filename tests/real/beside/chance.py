@@ -206,7 +206,7 @@ class Chance:
             known["epoch"] = answer["memberEpoch"]
             if answer["assignment"] is not None:
                 known["owned"] = answer["assignment"]["topicPartitions"]
-        elif answer["errorCode"] in (25, 110) or answer["memberEpoch"] < 0:
+        elif answer["errorCode"] == 25 or answer["memberEpoch"] < 0:  # one that is fenced is still there
             self.modern.pop((group, member), None)
 
     def beat(self):

@@ -57,6 +57,19 @@ fn whoever_enters_again_is_taken_back_whatever_its_epoch_was() {
 }
 
 #[test]
+fn an_answer_that_was_lost_is_given_again_also_when_it_ended_a_revocation() {
+    let mut group = Setup::new(&[("t1", 2)]);
+    let (all, half) = (places(&[("t1", &[0, 1])]), places(&[("t1", &[0])]));
+    group.told(&enter("a", &["t1"]));
+    group.told(&enter("b", &["t1"]));
+    assert_eq!(group.told(&owns("a", 1, &all)), (1, Some(half.clone())));
+    for _ in 0..2 {
+        assert_eq!(group.told(&owns("a", 1, &half)).0, 2, "its client has not heard of the new epoch");
+    }
+    assert_eq!(group.beat(&owns("a", 1, &all)), Err(GroupError::FencedMemberEpoch), "it owns more than it may");
+}
+
+#[test]
 fn whoever_does_not_give_up_in_time_is_gone() {
     let mut group = Setup::new(&[("t1", 2)]);
     group.told(&enter("a", &["t1"]));
