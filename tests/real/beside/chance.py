@@ -20,9 +20,8 @@ SETTINGS = {
 
 
 class Chance:
-    def __init__(self, world, random, resubscribes):
-        """`resubscribes`: whether members of KIP-848 groups change what they subscribe to (see the page: an open difference)."""
-        self.w, self.random, self.resubscribes = world, random, resubscribes
+    def __init__(self, world, random):
+        self.w, self.random = world, random
         self.topics = {"c-logs": 3, "c-one": 1, "c-pair": 2}
         for name, partitions in self.topics.items():
             world.topic(name, partitions)
@@ -221,7 +220,7 @@ class Chance:
         more = {}
         if self.random.random() < 0.6:
             more["topicPartitions"] = known["owned"]
-        if self.resubscribes and self.random.random() < 0.15:
+        if self.random.random() < 0.15:
             more["subscribedTopicNames"] = self.random.sample(sorted(self.topics), self.random.randint(1, 2))
         self.took(group, member, self.w.beat(group, member, epoch, client=member, **more))
 

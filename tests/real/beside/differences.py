@@ -39,6 +39,13 @@ def _time(one):
     return one.body["topics"][0]["partitions"][0]["timestamp"]
 
 
+def _step_by_step(one):
+    """Of a member that changes its subscription: it is told later what to give up, or its epoch rises by one before it does."""
+    later = one.path == "assignment" and one.esker is None and one.kafka == {"topicPartitions": []}
+    sooner = one.path == "memberEpoch" and one.esker == one.kafka + 1
+    return one.body.get("subscribedTopicNames") is not None and (later or sooner)
+
+
 ERROR = r"(^|\.)(partitionE|e)rrorCode$"
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 
@@ -223,6 +230,14 @@ RULES = [
         ERROR,
         ("IncrementalAlterConfigs",),
         _codes((40, 3)),
+    ),
+    Rule(
+        "one-revocation-at-a-time",
+        "A member that is giving partitions up and changes its subscription meanwhile finishes that first, enters the next epoch, and is then told what "
+        "else to give up; Kafka 4.3 adds that to what it gives up already. Either way nobody gets a partition before it is given up.",
+        r"^(assignment|memberEpoch)$",
+        ("ConsumerGroupHeartbeat",),
+        _step_by_step,
     ),
     Rule(
         "late-commits",

@@ -142,7 +142,7 @@ def run(report, plan):
             if not wanted or "chance" in wanted:
                 calls = CALLS_FULL if plan.full else CALLS_SHORT
                 seed = plan.seed if plan.full or plan.seeded else SHORT_SEED
-                random_part = lambda: Chance(world, random.Random(seed), plan.full).run(calls)
+                random_part = lambda: Chance(world, random.Random(seed)).run(calls)
                 report.check("Kafka 4.3.1", f"beside: at random, seed {seed}", lambda: part(pair, "chance", random_part))
             if plan.full and not wanted:
                 report.check("Kafka 4.3.1", "beside: every rule still covers something", lambda: unused(pair))
