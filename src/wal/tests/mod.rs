@@ -157,6 +157,14 @@ impl World {
             && self.acks.wait(before + 1, || !self.fatal.lock().unwrap().is_empty())
     }
 
+    /// Waits until `group` counts as durable, a moment after its sinks were told, and gives the group that is reached.
+    fn wait_durable(&self, group: u64) -> u64 {
+        while self.wal.durable_group() < group {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.wal.durable_group()
+    }
+
     /// Waits until the maker of files has nothing to do, so that the next operation is the writer's.
     fn spare_is_ready(&self) {
         while self.wal.space().used < 2 * FILE {

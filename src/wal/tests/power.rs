@@ -159,9 +159,7 @@ fn an_acknowledged_group_gets_a_successor_so_that_damage_to_it_is_no_torn_tail()
     let world = World::open(&fs, &WalOptions { successor_ms: 1, ..options() }).unwrap();
     assert!(world.put(0, 1, 5000));
     let done = world.acks.last();
-    while world.wal.durable_group() == done.position.group {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    world.wait_durable(done.position.group + 1);
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(world.wal.durable_group(), done.position.group + 1, "an empty group needs none itself");
     drop(world);

@@ -10,7 +10,7 @@ fn frames_come_back_in_order_from_memory_from_disk_and_after_a_kill() {
     }
     let acks = world.acks.all();
     assert!(world.wal.space().files.len() > 2, "the files rolled");
-    assert_eq!(world.wal.durable_group(), 200);
+    assert_eq!(world.wait_durable(200), 200);
     for done in &acks {
         assert_eq!(world.read(done).unwrap(), body(done.token, 100 + done.token as usize * 7));
     }
