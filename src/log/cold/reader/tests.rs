@@ -261,7 +261,7 @@ async fn readers_that_stop_reading_leave_no_more_than_half_the_cache_unread() {
         while position < 32 {
             position = reader.read(&target, &entries, want(position, MIB)).await.expect("readable").next;
         }
-        read += (position as usize).div_ceil(4);
+        read += position as usize / 4 + 1; // the slice at the position was looked at, if it was there, even when it had no room
         while reader.engine.work_in_use() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
