@@ -110,9 +110,16 @@ impl World {
     /// Another process, which has nothing of what was there before.
     fn begin_anew(&mut self, at: usize) {
         self.next += 1;
-        let client = &mut self.clients[at];
-        self.ghosts.extend(client.reset());
-        client.id = format!("c{at}-{}", self.next);
+        self.lose_place(at);
+        self.clients[at].id = format!("c{at}-{}", self.next);
+    }
+
+    /// A client owns nothing any more. What the same process had before does not count beside what it had last.
+    fn lose_place(&mut self, at: usize) {
+        if let Some(ghost) = self.clients[at].reset() {
+            self.ghosts.retain(|older| older.id != ghost.id);
+            self.ghosts.push(ghost);
+        }
     }
 
     fn perform(&mut self, out: Vec<Effect>) {
@@ -149,7 +156,7 @@ impl World {
             }
             Err(GroupError::NotAvailable(_)) => client.says_all = true,
             Err(GroupError::FencedMemberEpoch | GroupError::UnknownMember) => {
-                self.ghosts.extend(client.reset());
+                self.lose_place(at);
             }
             Err(GroupError::FencedInstance | GroupError::UnreleasedInstance | GroupError::GroupFull) => {
                 self.begin_anew(at);
@@ -193,7 +200,7 @@ impl World {
         }
         let epoch = if for_a_while && client.instance.is_some() { AWAY } else { LEAVE };
         let beat = Beat { instance_id: client.instance.clone(), ..alive(&client.id, epoch) };
-        self.ghosts.extend(self.clients[at].reset());
+        self.lose_place(at);
         self.send(at, &beat);
         self.clients[at].in_flight = None;
         self.begin_anew(at);
