@@ -4,26 +4,28 @@
 //! All state is behind one mutex that is never held over I/O or an await. The order of calls to the WAL under that mutex is
 //! the order of offsets. The WAL's thread calls [`Partition::durable`] after each sync, which moves the high watermark,
 //! answers the appends below it and wakes the readers that wait.
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
+pub(super) use self::state::{Beginning, State};
 use super::cold::EntryLookup;
 use super::core::Core;
 use super::entries::OwnEntries;
-use super::hot::{HotIndex, Span};
-use super::producers::{BatchMark, Producers, Verdict, Violation};
+use super::hot::Span;
 use super::settings::TopicSettings;
-use super::transactions::{Role, Transactions};
-use super::{AppendError, Appended, Ends, Isolation, Pending, ReadError};
+use super::transactions::Role;
+use super::{AppendError, Ends, Isolation, Pending};
 use crate::archive::PartitionArchive;
 use crate::archive::manifest::Manifest;
 use crate::base::{BytePermit, Uuid};
-use crate::record::{BatchHeader, CheckLimits, Checked, EndMarker, Stamped, TimestampType};
+use crate::record::{CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
+
+mod log_start;
+mod state;
 
 /// Most bytes that a batch may unpack to, unless `max.message.bytes` is larger.
 const UNPACKED_MAX_BYTES: u64 = 64 << 20;
@@ -48,51 +50,6 @@ pub(super) struct Inner {
     state: Mutex<State>,
 }
 
-/// What a partition begins with: the manifest, and what the WAL held of it.
-#[derive(Debug, Default)]
-pub(super) struct Beginning {
-    /// Batches in the WAL at or above the log start, in order.
-    pub hot: HotIndex,
-    /// Producers as of the end of the WAL.
-    pub producers: Producers,
-    /// First offset of each epoch in the WAL, ascending.
-    pub epochs: Vec<(i32, i64)>,
-    /// The newest log start in the WAL, and the group that says so.
-    pub log_start: Option<(i64, u64)>,
-    /// Why this partition must not be served: damage that the message names.
-    pub damaged: Option<String>,
-    /// Acknowledged records may be missing behind the last one: go on at `reserved`, so that no offset is used twice.
-    pub uncertain_end: bool,
-    /// End of what was acknowledged and then given up with damage: none of these offsets is used again.
-    pub end_at_least: i64,
-    /// Transactions as of the end of the WAL.
-    pub transactions: Transactions,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub log_start: i64,
-    pub high_watermark: i64,
-    pub log_end: i64,
-    pub sealed_end: i64,
-    pub reserved: i64,
-    pub hot: HotIndex,
-    pub producers: Producers,
-    pub transactions: Transactions,
-    /// First offset of each epoch that this life knows of, ascending.
-    pub epochs: Vec<(i32, i64)>,
-    /// Bytes of batches above `sealed_end`.
-    pub unsealed_bytes: u64,
-    /// The newest log start that the manifest does not know yet, and the oldest group of the WAL that says so.
-    pub log_start_group: Option<(i64, u64)>,
-    /// Why appends are refused, if they are.
-    closed: Option<String>,
-    /// Why reads of the hot tier are refused, if they are.
-    pub damaged: Option<String>,
-    pending: VecDeque<(i64, oneshot::Sender<()>)>,
-    readers: Vec<Weak<Notify>>,
-}
-
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}", self.topic, self.number)
@@ -108,32 +65,7 @@ impl Partition {
         from_wal: Beginning,
     ) -> Self {
         let manifest = archive.head();
-        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end, end_at_least, transactions } =
-            from_wal;
-        let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
-        let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
-        let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
-        let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end.max(end_at_least) };
-        if end > known_end {
-            producers.lost_until(end);
-        }
-        let state = State {
-            log_start,
-            high_watermark: end,
-            log_end: end,
-            sealed_end: manifest.next,
-            reserved: manifest.reserved,
-            log_start_group: from_wal_log_start,
-            unsealed_bytes: hot.bytes_above(manifest.next),
-            hot,
-            producers,
-            transactions,
-            epochs: joined(&manifest, epochs),
-            closed: damaged.clone(),
-            damaged,
-            pending: VecDeque::new(),
-            readers: Vec::new(),
-        };
+        let state = State::new(&manifest, from_wal);
         Self(Arc::new(Inner {
             core,
             topic,
@@ -340,71 +272,6 @@ impl Partition {
     pub fn is_deleted_from(&self) -> bool {
         self.settings().deletes
     }
-
-    /// Moves the log start up to `before` (-1: the high watermark); returns the new log start when that is durable.
-    ///
-    /// # Errors
-    /// [`ReadError::OutOfRange`] beyond the high watermark; [`ReadError::Storage`] when the WAL has no room.
-    pub async fn delete_records(&self, before: i64) -> Result<i64, ReadError> {
-        let (answer, durable) = oneshot::channel();
-        let to = {
-            let state = self.state();
-            let ends = state.ends();
-            let to = if before == -1 { ends.high_watermark } else { before };
-            if to > ends.high_watermark || to < 0 {
-                return Err(ReadError::OutOfRange { offset: to, log_start: ends.log_start, end: ends.high_watermark });
-            }
-            if to <= ends.log_start {
-                return Ok(ends.log_start);
-            }
-            let sink = LogStartMove { partition: self.clone(), answer: Mutex::new(Some(answer)) };
-            let meta = FrameMeta {
-                kind: FrameKind::LOG_START,
-                topic_id: self.0.topic_id,
-                partition: self.0.number,
-                epoch: self.0.core.leader_epoch(),
-                base_offset: to,
-                last_offset: to,
-                records: 0,
-                max_timestamp: -1,
-                append_time: self.0.core.env.clock.now_ms(),
-            };
-            let frame = Append {
-                meta,
-                head: None,
-                body: Bytes::new(),
-                urgent: true,
-                patient: false,
-                permit: None,
-                sink: Arc::new(sink),
-                token: 0,
-            };
-            self.0.core.wal.append(frame).map_err(|e| ReadError::Storage(e.to_string()))?;
-            to
-        };
-        durable.await.map_err(|_| ReadError::Storage("the WAL was closed".to_owned()))?;
-        Ok(to)
-    }
-}
-
-/// Moves the log start when that is durable.
-struct LogStartMove {
-    partition: Partition,
-    answer: Mutex<Option<oneshot::Sender<()>>>,
-}
-
-impl Durable for LogStartMove {
-    fn durable(&self, done: &[Done]) {
-        for Done { meta, position, .. } in done {
-            let mut state = self.partition.state();
-            state.log_start = state.log_start.max(meta.base_offset);
-            state.log_start_group = Some((state.log_start, state.log_start_group.map_or(position.group, |(_, g)| g)));
-            state.wake_readers();
-        }
-        if let Some(answer) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = answer.send(());
-        }
-    }
 }
 
 impl Inner {
@@ -460,122 +327,6 @@ impl Durable for Inner {
     }
 }
 
-impl State {
-    /// Whether it takes appends.
-    pub(super) fn is_served(&self) -> bool {
-        self.closed.is_none()
-    }
-
-    pub(super) fn ends(&self) -> Ends {
-        let undecided = self.transactions.first_open().unwrap_or(i64::MAX);
-        Ends {
-            log_start: self.log_start,
-            last_stable: undecided.min(self.high_watermark).max(self.log_start),
-            high_watermark: self.high_watermark,
-            log_end: self.log_end,
-        }
-    }
-
-    /// The epoch of the record at `offset`, as far as the newest epochs tell.
-    pub(super) fn epoch_at(&self, offset: i64) -> Option<i32> {
-        let above = self.epochs.partition_point(|(_, first)| *first <= offset);
-        above.checked_sub(1).map(|i| self.epochs[i].0)
-    }
-
-    fn answer_pending(&mut self) {
-        while self.pending.front().is_some_and(|(last, _)| *last < self.high_watermark) {
-            if let Some((_, answer)) = self.pending.pop_front() {
-                let _ = answer.send(());
-            }
-        }
-    }
-
-    fn wake_readers(&mut self) {
-        self.readers.retain(|reader| match reader.upgrade() {
-            Some(notify) => {
-                notify.notify_one();
-                true
-            }
-            None => false,
-        });
-    }
-
-    /// Where an idempotent producer's batch lies if it was appended before.
-    fn repeated(&self, header: &BatchHeader) -> Result<Option<BatchMark>, AppendError> {
-        if !header.has_producer() {
-            return Ok(None);
-        }
-        let (id, epoch) = (header.producer_id, header.producer_epoch);
-        match self.producers.check(id, epoch, header.base_sequence, header.last_sequence()) {
-            Ok(Verdict::New) => Ok(None),
-            Ok(Verdict::Repeated(mark)) => Ok(Some(mark)),
-            Err(Violation::Fenced { current }) => {
-                Err(AppendError::ProducerFenced { producer_id: id, current, got: epoch })
-            }
-            Err(Violation::OutOfOrder { expected }) => {
-                Err(AppendError::OutOfOrderSequence { producer_id: id, expected, got: header.base_sequence })
-            }
-        }
-    }
-
-    /// Answers a batch that was sent again with the offset it has, when that is durable.
-    fn answer_again(&mut self, mark: BatchMark) -> Pending {
-        let (answer, durable) = oneshot::channel();
-        if mark.last_offset < self.high_watermark {
-            let _ = answer.send(());
-        } else {
-            let at = self.pending.partition_point(|(last, _)| *last <= mark.last_offset);
-            self.pending.insert(at, (mark.last_offset, answer));
-        }
-        let appended = Appended {
-            base_offset: mark.first_offset,
-            last_offset: mark.last_offset,
-            append_time_ms: -1,
-            log_start: self.log_start,
-        };
-        Pending { appended, durable }
-    }
-
-    /// Takes note of a batch that the WAL accepted.
-    fn appended(
-        &mut self,
-        checked: &Checked,
-        base: i64,
-        last: i64,
-        now_ms: i64,
-        append_time: Option<i64>,
-        epoch: i32,
-    ) -> Pending {
-        let header = &checked.header;
-        if header.has_producer() {
-            let mark = BatchMark {
-                first_sequence: header.base_sequence,
-                last_sequence: header.last_sequence(),
-                first_offset: base,
-                last_offset: last,
-                timestamp: checked.max_timestamp,
-            };
-            self.producers.record(header.producer_id, header.producer_epoch, mark, now_ms);
-        }
-        if let Role::Part(producer_id) = Role::of(header) {
-            self.transactions.part(producer_id, base);
-        }
-        if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
-            self.epochs.push((epoch, base));
-        }
-        self.log_end = last + 1;
-        let (answer, durable) = oneshot::channel();
-        self.pending.push_back((last, answer));
-        let appended = Appended {
-            base_offset: base,
-            last_offset: last,
-            append_time_ms: append_time.unwrap_or(-1),
-            log_start: self.log_start,
-        };
-        Pending { appended, durable }
-    }
-}
-
 impl Ends {
     /// One past the last offset that a reader may see.
     pub fn end_for(&self, isolation: Isolation) -> i64 {
@@ -608,15 +359,4 @@ fn limits(settings: &TopicSettings, now_ms: i64) -> CheckLimits {
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
         key_required: settings.compaction.is_some(),
     }
-}
-
-/// Epochs of the manifest, then those that only the WAL knows.
-fn joined(manifest: &Manifest, from_wal: Vec<(i32, i64)>) -> Vec<(i32, i64)> {
-    let mut all: Vec<(i32, i64)> = manifest.epochs.iter().map(|e| (e.epoch(), e.first_offset())).collect();
-    for (epoch, first) in from_wal {
-        if all.last().is_none_or(|(newest, _)| *newest < epoch) {
-            all.push((epoch, first));
-        }
-    }
-    all
 }
