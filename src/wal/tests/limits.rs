@@ -2,15 +2,16 @@
 use super::*;
 use crate::wal::fs::{DiskSpace, Fault, Op};
 
-/// Appends until it is refused. Each frame waits for the one before: how a long queue falls into groups, and what that
-/// leaves empty at the ends of files as small as these, would decide how much of the reserve is left.
-fn fill(world: &World) -> (u64, WalError) {
+/// Appends frames numbered from `first` on until one is refused; how many were taken. Each frame waits for the one before:
+/// how a long queue falls into groups, and what that leaves empty at the ends of files as small as these, would decide how
+/// much of the reserve is left.
+fn fill(world: &World, first: u64) -> (u64, WalError) {
     let before = world.acks.all().len();
-    for token in 0..10_000 {
-        if let Err(error) = world.wal.append(world.frame(0, token, 8000, false)) {
-            return (token, error);
+    for taken in 0..10_000 {
+        if let Err(error) = world.wal.append(world.frame(0, first + taken, 8000, false)) {
+            return (taken, error);
         }
-        assert!(world.acks.wait(before + token as usize + 1, || false), "what was taken is written");
+        assert!(world.acks.wait(before + taken as usize + 1, || false), "what was taken is written");
     }
     panic!("never full");
 }
@@ -19,7 +20,7 @@ fn fill(world: &World) -> (u64, WalError) {
 fn at_the_reserve_appends_are_refused_but_urgent_ones_go_on_and_release_makes_room() {
     let fs = FaultyFs::new();
     let world = World::open(&fs, &options()).unwrap();
-    let (ordinary, error) = fill(&world);
+    let (ordinary, error) = fill(&world, 0);
     assert!(error.is_retriable() && error.to_string().contains("wal.bytes"), "{error}");
     assert!(matches!(error, WalError::NoSpace { .. }), "{error}");
     // Not to the last byte: what is taken beyond waits for room, as how it falls into groups and files decides what fits.
@@ -35,7 +36,7 @@ fn at_the_reserve_appends_are_refused_but_urgent_ones_go_on_and_release_makes_ro
     world.wal.release_below(world.wait_durable(acks.last().unwrap().position.group) + 1);
     let in_third = acks.iter().find(|d| d.position.file == 3).unwrap();
     assert!(world.read(in_third).is_ok(), "released data stays readable while nothing needs its room");
-    let (more, _) = fill(&world);
+    let (more, _) = fill(&world, 30_000);
     assert!(more > 70, "{more}");
     let space = world.wal.space();
     assert!(space.used <= space.budget, "{space:?}");
