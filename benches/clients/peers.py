@@ -27,4 +27,4 @@ def create(broker, topic, partitions, **configs):
 
 def show(session, who, **values):
     text = "  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
-    print(f"{session:<14} {who:<16} {text}", flush=True)
+    print(f"{session:<14} {who:<26} {text}", flush=True)
