@@ -87,6 +87,11 @@ impl Collector {
         }
     }
 
+    /// From the next round on, removed segments are kept for so long.
+    pub fn keep_removed_for(&mut self, ms: i64) {
+        self.options.removed_retention_ms = ms;
+    }
+
     /// One round over everything. What fails does not keep the rest from being
     /// done. Only a lost ownership ends the round: then nothing more may be deleted.
     pub async fn run(&mut self) -> Result<Collected, CommitError> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::failure::Failure;
 use crate::config::keys::KEYS;
 use crate::config::{Config, Sources};
-use crate::log::settings;
+use crate::coordinator::broker_settings::TABLE;
+use crate::log::{Defaults, settings};
 use crate::server::{self, Decisions};
 
 /// Flags of `esker serve`.
@@ -81,8 +82,14 @@ fn settings_help() -> String {
     for key in KEYS {
         let _ = writeln!(text, "  {} [{}]\n      {}", key.name, key.default, key.help);
     }
-    text.push_str("\nDefaults of topics:\n");
-    for setting in settings::describe(&settings::Values::new(), &settings::Values::new()) {
+    text.push_str("\nBroker, and while it runs with Kafka's tools (kafka-configs --entity-type brokers):\n");
+    for row in TABLE {
+        let _ = writeln!(text, "  {} [{}]\n      {}", row.name, row.default(), row.doc);
+    }
+    text.push_str(
+        "\nDefaults of topics, here and while it runs also by the names of Kafka's brokers (log.retention.ms):\n",
+    );
+    for setting in settings::describe(&Defaults::default(), &settings::Values::new()) {
         let _ = writeln!(text, "  {} [{}]\n      {}", setting.name, setting.default, setting.doc);
     }
     text

@@ -1,9 +1,11 @@
-//! The table of broker settings: name, default, meaning, and how a text becomes a value. It is the only list of them.
+//! The table of the settings that only a start reads: name, sort, default, meaning, and how a text becomes a value. What can change
+//! while the broker runs stands in the tables of those who use it: [`TABLE`](crate::coordinator::broker_settings::TABLE) and
+//! [`settings`](crate::log::settings).
 use std::path::PathBuf;
 
 use super::{Config, HostPort, Listener, LogFormat, units};
 use crate::base::Limits;
-use crate::coordinator::consumer::assignor::Assignor;
+use crate::log::SettingKind::{self, Boolean, Int, Long, Text};
 use crate::store::StoreOptions;
 use crate::wal::Durability;
 
@@ -11,57 +13,74 @@ use crate::wal::Durability;
 pub struct Key {
     /// Its name in `--set`, in `esker.toml` and, in upper case with `_` and the prefix `ESKER_`, in the environment.
     pub name: &'static str,
+    /// What sort of value it is.
+    pub kind: SettingKind,
     /// What holds when nobody says anything.
     pub default: &'static str,
     /// One line for the help.
     pub help: &'static str,
     /// Reads the text; the error says what would be right.
     pub set: fn(&mut Config, &str) -> Result<(), String>,
+    /// The text of its value, if it has one.
+    pub show: fn(&Config) -> Option<String>,
 }
 
-/// Every broker setting, in the order of the help.
+/// Every one of them, in the order of the help.
 pub const KEYS: &[Key] = &[
     Key {
         name: "data",
+        kind: Text,
         default: "./esker-data",
         help: "directory of the WAL, and of the bucket unless `store` says otherwise",
         set: |config, text| text_of(text).map(|text| config.data = PathBuf::from(text)),
+        show: |config| Some(config.data.display().to_string()),
     },
     Key {
         name: "store",
+        kind: Text,
         default: "DATA/bucket",
         help: "the bucket: file:///dir, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
         set: |config, text| text_of(text).map(|text| config.store = Some(text)),
+        show: |config| Some(config.store_url()),
     },
     Key {
         name: "listen",
+        kind: Text,
         default: "127.0.0.1:9092",
         help: "where Kafka clients connect: ADDR, or NAME=ADDR,advertised=ADDR; several are separated by blanks",
         set: |config, text| {
             let listeners: Result<Vec<Listener>, _> = text.split_whitespace().map(str::parse).collect();
             listeners.map(|listeners| config.listeners = listeners).map_err(text_from)
         },
+        show: |config| Some(config.listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
     },
     Key {
         name: "advertise",
+        kind: Text,
         default: "the bound address",
         help: "HOST:PORT that clients are told to connect to, when there is one listener",
         set: |config, text| text.parse::<HostPort>().map(|at| config.advertise = Some(at)).map_err(text_from),
+        show: |config| config.advertise.as_ref().map(ToString::to_string),
     },
     Key {
         name: "http",
+        kind: Text,
         default: "127.0.0.1:8082",
         help: "address of health, metrics and the command line's own requests",
         set: |config, text| text.parse::<HostPort>().map(|at| config.http = at).map_err(text_from),
+        show: |config| Some(config.http.to_string()),
     },
     Key {
         name: "insecure",
+        kind: Boolean,
         default: "false",
         help: "listen beyond loopback although there is no authentication yet",
         set: |config, text| flag(text).map(|yes| config.insecure = yes),
+        show: |config| Some(config.insecure.to_string()),
     },
     Key {
         name: "broker.id",
+        kind: Int,
         default: "1",
         help: "the number that Kafka clients see this broker under",
         set: |config, text| {
@@ -69,9 +88,11 @@ pub const KEYS: &[Key] = &[
             config.broker_id = number.ok_or("expected a whole number from 0 on")?;
             Ok(())
         },
+        show: |config| Some(config.broker_id.to_string()),
     },
     Key {
         name: "memory.bytes",
+        kind: Long,
         default: "1GiB",
         help: "memory that requests, caches, seals and cold reads share; at least 128 MiB",
         set: |config, text| {
@@ -82,21 +103,27 @@ pub const KEYS: &[Key] = &[
             config.memory_bytes = bytes;
             Ok(())
         },
+        show: |config| Some(config.memory_bytes.to_string()),
     },
     Key {
         name: "wal.bytes",
+        kind: Long,
         default: "a quarter of the free disk, 1GiB to 64GiB",
         help: "budget of the write-ahead log: how far writing goes on while the bucket is away",
         set: |config, text| units::size(text).map(|bytes| config.wal.budget_bytes = Some(bytes)).map_err(text_from),
+        show: |config| config.wal.budget_bytes.map(|bytes| bytes.to_string()),
     },
     Key {
         name: "wal.file.bytes",
+        kind: Long,
         default: "64MiB",
         help: "size of one file of the write-ahead log; twice the largest batch at least",
         set: |config, text| units::size(text).map(|bytes| config.wal.file_bytes = bytes).map_err(text_from),
+        show: |config| Some(config.wal.file_bytes.to_string()),
     },
     Key {
         name: "durability",
+        kind: Text,
         default: "fsync",
         help: "fsync: acknowledged after a sync; os: left to the operating system, a power cut loses the newest records",
         set: |config, text| {
@@ -107,15 +134,19 @@ pub const KEYS: &[Key] = &[
             };
             Ok(())
         },
+        show: |config| Some(if config.wal.durability == Durability::Os { "os" } else { "fsync" }.to_owned()),
     },
     Key {
         name: "auto.create.topics.enable",
+        kind: Boolean,
         default: "true",
         help: "whether a topic that a client asks for by name is made",
         set: |config, text| flag(text).map(|yes| config.auto_create_topics = yes),
+        show: |config| Some(config.auto_create_topics.to_string()),
     },
     Key {
         name: "num.partitions",
+        kind: Int,
         default: "1",
         help: "partitions of a topic that does not say how many",
         set: |config, text| {
@@ -124,164 +155,35 @@ pub const KEYS: &[Key] = &[
             config.num_partitions = number.ok_or(format!("expected a whole number from 1 to {most}"))?;
             Ok(())
         },
-    },
-    Key {
-        name: "group.min.session.timeout.ms",
-        default: "6s",
-        help: "the shortest session time-out that a member of a classic group may ask for",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.min_session_timeout_ms = ms),
-    },
-    Key {
-        name: "group.max.session.timeout.ms",
-        default: "30m",
-        help: "the longest session time-out that a member of a classic group may ask for",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.max_session_timeout_ms = ms),
-    },
-    Key {
-        name: "group.initial.rebalance.delay.ms",
-        default: "3s",
-        help: "how long the first rebalance of an empty classic group waits for more members",
-        set: |config, text| between(text, 0, i32::MAX).map(|ms| config.groups.initial_rebalance_delay_ms = ms),
-    },
-    Key {
-        name: "group.max.size",
-        default: "2147483647",
-        help: "members of one classic group",
-        set: |config, text| count(text, i32::MAX as usize).map(|count| config.groups.max_size = count),
-    },
-    Key {
-        name: "group.consumer.heartbeat.interval.ms",
-        default: "5s",
-        help: "how often members of the consumer protocol say that they are alive",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.consumers.heartbeat_ms = ms),
-    },
-    Key {
-        name: "group.consumer.session.timeout.ms",
-        default: "45s",
-        help: "a member of the consumer protocol that says nothing for so long is gone",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.consumers.session_ms = i64::from(ms)),
-    },
-    Key {
-        name: "group.consumer.min.session.timeout.ms",
-        default: "45s",
-        help: "the least that a group may have for its own consumer.session.timeout.ms",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.session_bounds.least = ms),
-    },
-    Key {
-        name: "group.consumer.max.session.timeout.ms",
-        default: "60s",
-        help: "the most that a group may have for its own consumer.session.timeout.ms",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.session_bounds.most = ms),
-    },
-    Key {
-        name: "group.consumer.min.heartbeat.interval.ms",
-        default: "5s",
-        help: "the least that a group may have for its own consumer.heartbeat.interval.ms",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.heartbeat_bounds.least = ms),
-    },
-    Key {
-        name: "group.consumer.max.heartbeat.interval.ms",
-        default: "15s",
-        help: "the most that a group may have for its own consumer.heartbeat.interval.ms",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.heartbeat_bounds.most = ms),
-    },
-    Key {
-        name: "group.consumer.max.size",
-        default: "2147483647",
-        help: "members of one group of the consumer protocol",
-        set: |config, text| count(text, i32::MAX as usize).map(|count| config.groups.consumers.max_size = count),
-    },
-    Key {
-        name: "group.consumer.assignors",
-        default: "uniform,range",
-        help: "ways of assigning that members of the consumer protocol may choose; the first one is the default",
-        set: |config, text| {
-            let assignor = |name: &str| Assignor::named(name.trim()).ok_or(format!("there is no assignor '{name}'"));
-            config.groups.consumers.assignors = text.split(',').map(assignor).collect::<Result<_, _>>()?;
-            Ok(())
-        },
-    },
-    Key {
-        name: "group.consumer.migration.policy",
-        default: "bidirectional",
-        help: "whether groups go from one protocol to the other with their members: upgrade, downgrade, bidirectional or disabled",
-        set: |config, text| {
-            let (over, back) = match text {
-                "bidirectional" => (true, true),
-                "upgrade" => (true, false),
-                "downgrade" => (false, true),
-                "disabled" => (false, false),
-                _ => return Err("expected upgrade, downgrade, bidirectional or disabled".to_owned()),
-            };
-            (config.groups.consumers.takes_over, config.groups.takes_back) = (over, back);
-            Ok(())
-        },
-    },
-    Key {
-        name: "esker.groups.max",
-        default: "50000",
-        help: "groups of this broker, those that only commit offsets too",
-        set: |config, text| count(text, 10_000_000).map(|count| config.groups.max_groups = count),
-    },
-    Key {
-        name: "offset.metadata.max.bytes",
-        default: "4096",
-        help: "length of what a client may remember with an offset",
-        set: |config, text| count(text, 1 << 20).map(|count| config.groups.metadata_max_bytes = count),
-    },
-    Key {
-        name: "offsets.retention.minutes",
-        default: "10080",
-        help: "for how long offsets are kept that nobody uses: the group has no members, or none that reads the topic",
-        set: |config, text| {
-            count(text, i32::MAX as usize)
-                .map(|minutes| config.groups.retention_minutes = i32::try_from(minutes).unwrap_or(i32::MAX))
-        },
-    },
-    Key {
-        name: "offsets.retention.check.interval.ms",
-        default: "10m",
-        help: "how often it is looked for offsets and groups that nobody uses",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.groups.retention_check_ms = i64::from(ms)),
-    },
-    Key {
-        name: "transaction.max.timeout.ms",
-        default: "15m",
-        help: "the longest time for which a producer may ask to leave a transaction open",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.transactions.max_timeout_ms = ms),
-    },
-    Key {
-        name: "transactional.id.expiration.ms",
-        default: "7d",
-        help: "for how long a transactional id is kept that nobody uses",
-        set: |config, text| between(text, 1, i32::MAX).map(|ms| config.transactions.expiration_ms = i64::from(ms)),
-    },
-    Key {
-        name: "esker.transactional.ids.max",
-        default: "100000",
-        help: "transactional ids of this broker",
-        set: |config, text| count(text, 10_000_000).map(|count| config.transactions.max_ids = count),
+        show: |config| Some(config.num_partitions.to_string()),
     },
     Key {
         name: "store.connect.timeout.ms",
+        kind: Long,
         default: "5s",
         help: "how long connecting to the bucket may take",
         set: |config, text| time(text, StoreOptions::TIMEOUT_MS_MIN).map(|ms| config.requests.connect_timeout_ms = ms),
+        show: |config| Some(config.requests.connect_timeout_ms.to_string()),
     },
     Key {
         name: "store.request.timeout.ms",
+        kind: Long,
         default: "30s",
         help: "how long one attempt of a request to the bucket may take",
         set: |config, text| time(text, StoreOptions::TIMEOUT_MS_MIN).map(|ms| config.requests.request_timeout_ms = ms),
+        show: |config| Some(config.requests.request_timeout_ms.to_string()),
     },
     Key {
         name: "store.retry.ms",
+        kind: Long,
         default: "30s",
         help: "for how long a request to the bucket is repeated before whoever made it is told",
         set: |config, text| time(text, 0).map(|ms| config.requests.retry_ms = ms),
+        show: |config| Some(config.requests.retry_ms.to_string()),
     },
     Key {
         name: "store.requests",
+        kind: Long,
         default: "64",
         help: "requests of one class (small objects, range reads, uploads) that are made at once",
         set: |config, text| {
@@ -289,9 +191,11 @@ pub const KEYS: &[Key] = &[
             config.requests.requests = number.ok_or("expected a whole number from 1 on")?;
             Ok(())
         },
+        show: |config| Some(config.requests.requests.to_string()),
     },
     Key {
         name: "store.bytes",
+        kind: Long,
         default: "64MiB",
         help: "bytes of one class (range reads, uploads) that are on their way at once; at least 8 MiB",
         set: |config, text| {
@@ -302,9 +206,11 @@ pub const KEYS: &[Key] = &[
             config.requests.bytes = bytes;
             Ok(())
         },
+        show: |config| Some(config.requests.bytes.to_string()),
     },
     Key {
         name: "log.level",
+        kind: Text,
         default: "info",
         help: "error, warn, info, debug or trace; or a filter such as info,esker::wal=debug",
         set: |config, text| {
@@ -314,9 +220,11 @@ pub const KEYS: &[Key] = &[
             config.log_level = text.to_owned();
             Ok(())
         },
+        show: |config| Some(config.log_level.clone()),
     },
     Key {
         name: "log.format",
+        kind: Text,
         default: "text",
         help: "text for people, json for machines; both go to stderr",
         set: |config, text| {
@@ -327,6 +235,7 @@ pub const KEYS: &[Key] = &[
             };
             Ok(())
         },
+        show: |config| Some(if config.log_format == LogFormat::Json { "json" } else { "text" }.to_owned()),
     },
 ];
 
@@ -340,19 +249,6 @@ pub fn variable(name: &str) -> String {
 fn time(text: &str, least_ms: u64) -> Result<u64, String> {
     let ms = units::time_ms(text).map_err(text_from)?;
     if ms < least_ms { Err(format!("the least that works is {least_ms} ms")) } else { Ok(ms) }
-}
-
-/// A time in ms between two bounds.
-fn between(text: &str, least_ms: i32, most_ms: i32) -> Result<i32, String> {
-    let ms = units::time_ms(text).map_err(text_from)?;
-    let ms = i32::try_from(ms).ok().filter(|ms| (least_ms..=most_ms).contains(ms));
-    ms.ok_or(format!("from {least_ms} to {most_ms} ms are possible"))
-}
-
-/// A whole number from 1 to `most`.
-fn count(text: &str, most: usize) -> Result<usize, String> {
-    let number = text.parse::<usize>().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or(format!("expected a whole number from 1 to {most}"))
 }
 
 fn text_of(text: &str) -> Result<String, String> {

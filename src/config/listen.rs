@@ -116,6 +116,13 @@ impl FromStr for HostPort {
     }
 }
 
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.bind)?;
+        self.advertised.as_ref().map_or(Ok(()), |address| write!(f, ",advertised={address}"))
+    }
+}
+
 impl FromStr for Listener {
     type Err = ListenError;
 

@@ -1,8 +1,10 @@
 //! Row 7: every setting of the process, gathered from `esker.toml`, `ESKER_*` variables and flags, in this order: the
 //! later wins. A name that nobody knows is refused, with the place where it stands and the nearest known one.
 //!
-//! Broker settings stand in [`keys::KEYS`]. A topic setting (`retention.ms`, `esker.seal.bytes`, ...) given here is the
-//! default of every topic that does not set it itself.
+//! Settings that only a start reads stand in [`keys::KEYS`]. Those of groups and transactions, and defaults of topics, can also
+//! be changed while the broker runs; what was changed so stands above what is given here. A topic setting (`retention.ms`,
+//! `esker.seal.bytes`, ...) given here, or by the name that Kafka's brokers have for it (`log.retention.ms`), is the default of
+//! every topic that does not set it itself.
 pub mod keys;
 pub mod listen;
 pub mod nearest;
@@ -15,7 +17,8 @@ use std::path::{Path, PathBuf};
 pub use listen::{HostPort, ListenError, Listener};
 
 use crate::base::Limits;
-use crate::coordinator::{GroupOptions, TransactionOptions};
+use crate::coordinator::broker_settings::TABLE;
+use crate::coordinator::{self, FixedSetting};
 use crate::log::settings;
 use crate::store::StoreOptions;
 use crate::wal::WalOptions;
@@ -54,10 +57,8 @@ pub struct Config {
     pub auto_create_topics: bool,
     /// Partitions of a topic that does not say.
     pub num_partitions: i32,
-    /// Settings of groups and their offsets.
-    pub groups: GroupOptions,
-    /// Settings of transactions.
-    pub transactions: TransactionOptions,
+    /// Settings of groups and transactions.
+    pub coordinators: coordinator::Options,
     /// Filter of the log.
     pub log_level: String,
     /// Variables that begin with `ESKER_` and stand for nothing: named in a warning.
@@ -149,14 +150,9 @@ pub enum ConfigError {
         /// What is possible.
         most: u64,
     },
-    /// Session time-outs that nobody could ask for.
-    #[error("group.min.session.timeout.ms={least} is more than group.max.session.timeout.ms={most}")]
-    SessionTimeouts {
-        /// The shortest.
-        least: i32,
-        /// The longest.
-        most: i32,
-    },
+    /// Settings of groups that do not fit together.
+    #[error("{0}")]
+    Together(String),
     /// The listeners do not fit together, or are open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -206,8 +202,7 @@ impl Default for Config {
             requests: StoreOptions::default(),
             auto_create_topics: true,
             num_partitions: 1,
-            groups: GroupOptions::default(),
-            transactions: TransactionOptions::default(),
+            coordinators: coordinator::Options::default(),
             log_level: "info".to_owned(),
             strange_variables: Vec::new(),
             log_format: LogFormat::Text,
@@ -244,10 +239,8 @@ impl Config {
             listen::require_loopback(&config.listeners, &config.http)?;
         }
         config.check_batch_size()?;
-        let (least, most) = (config.groups.min_session_timeout_ms, config.groups.max_session_timeout_ms);
-        if least > most {
-            return Err(ConfigError::SessionTimeouts { least, most });
-        }
+        config.coordinators.check().map_err(ConfigError::Together)?;
+        config.coordinators.fixed = config.fixed().into();
         Ok(config)
     }
 
@@ -268,19 +261,34 @@ impl Config {
         self.store.clone().unwrap_or_else(|| self.data.join("bucket").display().to_string())
     }
 
+    /// What only a start reads, for describing it.
+    fn fixed(&self) -> Vec<FixedSetting> {
+        let default = Self::default();
+        let one = |key: &keys::Key| {
+            let keys::Key { name, kind, help, .. } = *key;
+            FixedSetting { name, kind, doc: help, value: (key.show)(self), default: (key.show)(&default) }
+        };
+        KEYS.iter().map(one).collect()
+    }
+
     fn set(&mut self, place: Place, name: &str, value: &str) -> Result<(), ConfigError> {
         let bad = |place, reason| ConfigError::Value { place, name: name.to_owned(), value: value.to_owned(), reason };
         if let Some(key) = KEYS.iter().find(|key| key.name == name) {
             return (key.set)(self, value).map_err(|reason| bad(place, reason));
         }
-        if !settings::names().any(|known| known == name) {
+        if let Some(row) = TABLE.iter().find(|row| row.name == name) {
+            let value = topic_value(name, value).map_err(|e| bad(place.clone(), e.to_string()))?;
+            return (row.set)(&mut self.coordinators, &value).map_err(|reason| bad(place, reason));
+        }
+        let topics_name = settings::of_broker_name(name).unwrap_or(name);
+        if !settings::names().any(|known| known == topics_name) {
             let hint = nearest::hint(name, names());
             return Err(ConfigError::Unknown { place, name: name.to_owned(), hint });
         }
         let value = topic_value(name, value).map_err(|e| bad(place.clone(), e.to_string()))?;
-        let one = BTreeMap::from([(name.to_owned(), value.clone())]);
+        let one = BTreeMap::from([(topics_name.to_owned(), value.clone())]);
         settings::check(&one).map_err(|e| bad(place, e.to_string()))?;
-        self.topic_defaults.insert(name.to_owned(), value);
+        self.topic_defaults.insert(topics_name.to_owned(), value);
         Ok(())
     }
 }
@@ -299,7 +307,11 @@ pub fn topic_value(name: &str, text: &str) -> Result<String, units::BadUnit> {
 
 /// Every name that can be set.
 fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.name).chain(settings::names())
+    let of_topics = settings::names();
+    let by_brokers_name =
+        settings::names().filter_map(|name| settings::broker_name(name).filter(|other| *other != name));
+    let own = KEYS.iter().map(|key| key.name).chain(TABLE.iter().map(|row| row.name));
+    own.chain(of_topics).chain(by_brokers_name)
 }
 
 /// Whose a variable is.

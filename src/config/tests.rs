@@ -41,6 +41,20 @@ fn the_table_agrees_with_the_defaults() {
 }
 
 #[test]
+fn what_only_a_start_reads_is_described_with_its_value_and_its_default() {
+    let config = Config::gather(&sets(&["memory.bytes=256MiB", "durability=os"])).unwrap();
+    let told = |name: &str| {
+        let one = config.coordinators.fixed.iter().find(|one| one.name == name).unwrap();
+        (one.value.as_deref(), one.default.as_deref())
+    };
+    assert_eq!(config.coordinators.fixed.len(), KEYS.len());
+    assert_eq!(told("memory.bytes"), (Some("268435456"), Some("1073741824")));
+    assert_eq!(told("durability"), (Some("os"), Some("fsync")));
+    assert_eq!((told("store").0, told("wal.bytes")), (Some("./esker-data/bucket"), (None, None)));
+    assert_eq!(told("listen").0, Some("main=127.0.0.1:9092"));
+}
+
+#[test]
 fn names_and_variables_are_unique() {
     let mut known: Vec<String> = names().map(variable).collect();
     let count = known.len();
@@ -86,7 +100,7 @@ fn values_that_do_not_fit_are_refused_by_setting() {
         ("log.level==", "expected error"),
         ("insecure=yes", "true or false"),
         ("group.max.size=0", "from 1 to"),
-        ("group.initial.rebalance.delay.ms=30d", "are possible"),
+        ("group.initial.rebalance.delay.ms=30d", "from 0 to 2147483647"),
         ("offset.metadata.max.bytes=2MiB", "from 1 to"),
         ("offsets.retention.minutes=0", "from 1 to"),
         ("http=8082", "HOST:PORT"),
@@ -117,6 +131,14 @@ fn topic_settings_become_defaults_of_topics() {
     let config = Config::gather(&sets(&["esker.seal.ms=10s", "retention.ms=-1"])).unwrap();
     assert_eq!(config.topic_defaults["esker.seal.ms"], "10000");
     assert_eq!(config.topic_defaults["retention.ms"], "-1");
+    let config = Config::gather(&sets(&["log.retention.ms=1h", "message.max.bytes=2MiB"])).unwrap();
+    let given: Vec<(&str, &str)> = config.topic_defaults.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(
+        given,
+        [("max.message.bytes", "2097152"), ("retention.ms", "3600000")],
+        "by the names of Kafka's brokers"
+    );
+    assert!(refusal(&sets(&["log.retention.ms=soon"])).contains("log.retention.ms"));
 }
 
 #[test]
@@ -130,7 +152,10 @@ fn addresses_beyond_loopback_need_insecure() {
 fn settings_of_groups_are_settings_of_the_broker() {
     let config =
         Config::gather(&sets(&["group.initial.rebalance.delay.ms=1s", "offsets.retention.minutes=60"])).unwrap();
-    assert_eq!((config.groups.initial_rebalance_delay_ms, config.groups.retention_minutes), (1_000, 60));
+    assert_eq!(
+        (config.coordinators.groups.initial_rebalance_delay_ms, config.coordinators.groups.retention_minutes),
+        (1_000, 60)
+    );
     let text = refusal(&sets(&["group.min.session.timeout.ms=2h"]));
     assert!(text.contains("group.min.session.timeout.ms=7200000 is more than"), "{text}");
 }

@@ -37,7 +37,7 @@ impl Coordinator {
     pub fn describe_consumers(&self, group: &str) -> Result<DescribedConsumers, GroupError> {
         let shard = self.0.shards.lock(group);
         match shard.get(group).map(|slot| &slot.group) {
-            Some(Group::Consumer(group)) => Ok(group.described(&self.0.options.consumers)),
+            Some(Group::Consumer(group)) => Ok(group.described(&self.0.options().consumers)),
             _ => Err(GroupError::GroupNotFound(group.to_owned())),
         }
     }
@@ -209,7 +209,7 @@ impl Inner {
 
     fn expire(&self, shard: &mut Locked<'_>, id: &Arc<str>) {
         let Some(slot) = shard.get(id) else { return };
-        let times = (self.shards.now().wall_ms, self.options.retention_ms());
+        let times = (self.shards.now().wall_ms, self.options().retention_ms());
         let subscribed = |topic| self.is_subscribed(&slot.group, topic);
         let plan = match slot.group.unused_since() {
             Some(since) => slot.offsets.expire(id, since, times, subscribed),

@@ -60,7 +60,7 @@ impl Coordinator {
         retention_ms: Option<i64>,
         offsets: Vec<(TopicPartition, Commit)>,
     ) -> impl Future<Output = CommitAnswer> + Send + use<> {
-        let most = self.0.options.metadata_max_bytes;
+        let most = self.0.options().metadata_max_bytes;
         let answers: Vec<_> = offsets.iter().map(|(_, commit)| check_metadata(&commit.metadata, most)).collect();
         let accepted = offsets.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(offset, _)| offset);
         let begun = self.begin_commit(group, member, producer_id, retention_ms, accepted.collect());
@@ -87,7 +87,7 @@ impl Coordinator {
             if member.generation >= 0 {
                 return Err(GroupError::GroupNotFound(group.to_owned()));
             }
-            shard.add(group, self.0.options.max_groups)?;
+            shard.add(group, self.0.options().max_groups)?;
         }
         let count = offsets.len() as u64;
         let begun = shard.ask(group, |slot, cx| {

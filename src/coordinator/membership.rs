@@ -21,7 +21,7 @@ impl Coordinator {
             let mut shard = self.0.shards.lock(group);
             if join.member_id.is_empty() {
                 join.new_member_id = new_member_id(&self.0.random, &join);
-                shard.add(group, self.0.options.max_groups)?;
+                shard.add(group, self.0.options().max_groups)?;
             }
             if shard.get(group).is_none() {
                 return Err(GroupError::UnknownMember);
@@ -48,7 +48,8 @@ impl Coordinator {
 
     fn check_join(&self, group: &str, join: &JoinGroup) -> Result<(), GroupError> {
         check_id(group)?;
-        let (least, most) = (self.0.options.min_session_timeout_ms, self.0.options.max_session_timeout_ms);
+        let options = self.0.options();
+        let (least, most) = (options.min_session_timeout_ms, options.max_session_timeout_ms);
         let asked = join.session_timeout_ms;
         if (least..=most).contains(&asked) {
             Ok(())
@@ -98,7 +99,7 @@ impl Coordinator {
             beat.new_member_id = Uuid::random(&self.0.random).to_string();
             let mut shard = self.0.shards.lock(group);
             if beat.epoch == ENTER {
-                shard.add(group, self.0.options.max_groups)?;
+                shard.add(group, self.0.options().max_groups)?;
             }
             // Kafka says here that there is no such group, which clients take for the end. But it keeps groups in which there
             // is nothing for a while, and here they are gone at once: a member that was silent for too long enters again.

@@ -17,11 +17,13 @@
 //! | `group` | a group of any protocol, with its offsets |
 //! | [`offsets`] | the committed offsets of a group (pure) |
 //! | [`settings`] | settings of single groups (pure but for a lock) |
+//! | [`broker_settings`] | the broker's own settings, and changes of them while it runs |
 //! | `shards` | what runs the groups |
 //! | `lag` | how far groups are behind, for the metrics |
 //! | [`transactions`] | transactional ids and their transactions |
 //! | `membership`, `committing`, `admin` | the calls of [`Coordinator`], by who makes them |
 mod admin;
+pub mod broker_settings;
 pub mod calls;
 pub mod classic;
 mod committing;
@@ -53,9 +55,10 @@ use journal::{Journal, JournalError, Topics};
 use settings::GroupSettings;
 use shards::{Locked, Shards};
 
+pub use broker_settings::{BrokerSetting, BrokerSettings, FixedSetting, SettingError};
 pub use committing::Commit;
 pub use error::{GroupError, TxnError};
-pub use options::GroupOptions;
+pub use options::{GroupOptions, Live, Options};
 pub use transactions::{TransactionOptions, Transactions};
 
 /// How often groups, members and offsets are counted.
@@ -99,7 +102,7 @@ pub struct Coordinator(Arc<Inner>);
 struct Inner {
     shards: Arc<Shards>,
     topics: Arc<dyn Topics>,
-    options: GroupOptions,
+    live: Live,
     settings: Arc<GroupSettings>,
     random: Random,
     counts: Counts,
@@ -132,22 +135,21 @@ pub struct Coordinators {
     pub groups: Coordinator,
     /// Of transactions.
     pub transactions: Transactions,
+    /// The broker's settings, which both follow.
+    pub settings: BrokerSettings,
 }
 
 impl Coordinators {
-    /// The coordinators of a log that was just opened.
+    /// The coordinators of a log that was just opened, with the options of its start. What was changed since then stands
+    /// above them.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn of(
-        log: &Log,
-        groups: GroupOptions,
-        transactions: TransactionOptions,
-        env: &Env,
-    ) -> Result<Self, OpenError> {
-        let groups = Coordinator::of(log, groups, env).await?;
-        let transactions = Transactions::of(log, &groups, transactions, env).await?;
-        Ok(Self { groups, transactions })
+    pub async fn of(log: &Log, options: Options, env: &Env) -> Result<Self, OpenError> {
+        let settings = BrokerSettings::of(log, options);
+        let groups = Coordinator::of(log, settings.live(), env).await?;
+        let transactions = Transactions::of(log, &groups, settings.live(), env).await?;
+        Ok(Self { groups, transactions, settings })
     }
 }
 
@@ -156,12 +158,12 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn of(log: &Log, options: GroupOptions, env: &Env) -> Result<Self, OpenError> {
+    pub async fn of(log: &Log, live: Live, env: &Env) -> Result<Self, OpenError> {
         let Env { clock, random, metrics, tasks, .. } = env.clone();
         let log = Arc::new(log.clone());
         let (items, lost_wal) = (log.state_items(), log.wal_after_loss());
         let surroundings = Surroundings { journal: log.clone(), topics: log, clock, random, metrics, tasks };
-        Self::open(items, lost_wal, options, surroundings).await
+        Self::open(items, lost_wal, live, surroundings).await
     }
 
     /// Begins with the items that were recovered. `lost_wal`: the WAL that began when another one was lost. What groups did
@@ -173,41 +175,49 @@ impl Coordinator {
     pub async fn open(
         items: Items,
         lost_wal: Option<Uuid>,
-        options: GroupOptions,
+        live: impl Into<Live>,
         surroundings: Surroundings,
     ) -> Result<Self, OpenError> {
         let Surroundings { journal, topics, clock, random, metrics, tasks } = surroundings;
-        let (shards, ends) = Shards::new(journal, topics.clone(), clock, options.rules());
+        let live = live.into();
+        let (shards, ends) = Shards::new(journal, topics.clone(), clock, live.clone());
         let loss = lost_wal.map(|id| value_of(&id)).filter(|id| items.get(LOSS_KEY) != Some(id));
-        let settings = Arc::new(options.settings());
-        let mut emptied = recover(&shards, items, loss.is_some(), &options, &settings)?;
+        let settings = Arc::new(GroupSettings::new(live.clone()));
+        let mut emptied = recover(&shards, items, loss.is_some(), &live.get().groups, &settings)?;
         emptied.extend(loss.map(|id| (LOSS_KEY.to_owned(), Some(id))));
         if !emptied.is_empty() {
             shards.put(emptied)?.await.map_err(|_| OpenError::Ended)?;
         }
         tasks.hot.spawn(ends.run(Arc::downgrade(&shards)));
-        let check = Duration::from_millis(u64::try_from(options.retention_check_ms).unwrap_or(u64::MAX));
-        let inner = Arc::new(Inner { shards, topics, options, settings, random, counts: Counts::new(&metrics) });
+        let inner = Arc::new(Inner { shards, topics, live, settings, random, counts: Counts::new(&metrics) });
         inner.forget_topics();
         lag::measure(&metrics, Arc::downgrade(&inner));
-        tasks.hot.spawn(look_after(Arc::downgrade(&inner), check));
+        tasks.hot.spawn(look_after(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }
 }
 
 /// Counts what there is, and removes what has expired every so often.
-async fn look_after(inner: Weak<Inner>, clean_every: Duration) {
-    let mut until_clean = clean_every;
+async fn look_after(inner: Weak<Inner>) {
+    let mut since_clean = Duration::ZERO;
     loop {
-        let pause = until_clean.min(COUNT_EVERY);
+        let Some(every) = inner.upgrade().map(|inner| inner.options().clean_every()) else { return };
+        let pause = every.saturating_sub(since_clean).min(COUNT_EVERY);
         tokio::time::sleep(pause).await;
         let Some(inner) = inner.upgrade() else { return };
-        until_clean = until_clean.saturating_sub(pause);
-        if until_clean.is_zero() {
+        since_clean += pause;
+        if since_clean >= inner.options().clean_every() {
             inner.clean();
-            until_clean = clean_every;
+            since_clean = Duration::ZERO;
         }
         inner.count();
+    }
+}
+
+impl Inner {
+    /// What holds for groups now.
+    fn options(&self) -> GroupOptions {
+        self.live.get().groups.clone()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::consumer::Rules;
 use super::error::GroupError;
+use super::options::{GroupOptions, Live};
 
 /// Settings of one group, by name.
 pub type Values = BTreeMap<String, String>;
@@ -18,8 +19,8 @@ pub struct Bounds {
     pub most: i32,
 }
 
-/// A setting of a group as it is in force, with where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A setting of a group: its own value if it has one, and by which name the broker has one for those that have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupSetting {
     /// Its name.
     pub name: &'static str,
@@ -27,10 +28,8 @@ pub struct GroupSetting {
     pub broker_name: &'static str,
     /// What it does, with its unit.
     pub doc: &'static str,
-    /// The built-in default.
-    pub default: i32,
-    /// The broker's, if that is another one.
-    pub broker: Option<i32>,
+    /// What the broker says, in force now.
+    pub broker: i32,
     /// The group's own, if it has one.
     pub own: Option<i32>,
 }
@@ -38,14 +37,13 @@ pub struct GroupSetting {
 impl GroupSetting {
     /// The value that counts.
     pub fn value(&self) -> i32 {
-        self.own.or(self.broker).unwrap_or(self.default)
+        self.own.unwrap_or(self.broker)
     }
 }
 
 struct Row {
     name: &'static str,
     broker_name: &'static str,
-    default: i32,
     doc: &'static str,
 }
 
@@ -57,19 +55,16 @@ const TABLE: [Row; 3] = [
     Row {
         name: ASSIGNMENT,
         broker_name: "group.consumer.assignment.interval.ms",
-        default: 1_000,
         doc: "Accepted for Kafka's tools; partitions are assigned anew with the next heartbeat after a change.",
     },
     Row {
         name: HEARTBEAT,
         broker_name: "group.consumer.heartbeat.interval.ms",
-        default: 5_000,
         doc: "How often members say that they are alive, in milliseconds.",
     },
     Row {
         name: SESSION,
         broker_name: "group.consumer.session.timeout.ms",
-        default: 45_000,
         doc: "A member that says nothing for so long is gone, in milliseconds.",
     },
 ];
@@ -79,11 +74,8 @@ const ASSIGNMENT_BOUNDS: Bounds = Bounds { least: 0, most: 15_000 };
 
 /// The settings of all groups.
 pub struct GroupSettings {
-    defaults: Arc<Rules>,
-    session: Bounds,
-    heartbeat: Bounds,
-    /// How many groups may have some.
-    most: usize,
+    /// What the broker says: the rules of groups that say nothing, the bounds of those that do, how many may.
+    live: Live,
     state: RwLock<State>,
 }
 
@@ -92,13 +84,13 @@ struct State {
     /// As of the last change, which may not be durable yet.
     latest: BTreeMap<String, Values>,
     /// As of what is durable.
-    in_force: HashMap<String, (Values, Arc<Rules>)>,
+    in_force: HashMap<String, Values>,
 }
 
 impl GroupSettings {
     /// No group has any.
-    pub fn new(defaults: Rules, session: Bounds, heartbeat: Bounds, most: usize) -> Self {
-        Self { defaults: Arc::new(defaults), session, heartbeat, most, state: RwLock::default() }
+    pub fn new(live: Live) -> Self {
+        Self { live, state: RwLock::default() }
     }
 
     /// The settings of a group as they were recovered.
@@ -109,17 +101,20 @@ impl GroupSettings {
 
     /// They are durable.
     pub fn put_in_force(&self, group: &str, values: Values) {
-        let rules = Arc::new(self.rules_with(&values));
         let mut state = self.write();
         match values.is_empty() {
             true => drop(state.in_force.remove(group)),
-            false => drop(state.in_force.insert(group.to_owned(), (values, rules))),
+            false => drop(state.in_force.insert(group.to_owned(), values)),
         }
     }
 
     /// What counts for a group.
     pub fn rules_of(&self, group: &str) -> Arc<Rules> {
-        self.read().in_force.get(group).map_or_else(|| self.defaults.clone(), |(_, rules)| rules.clone())
+        let options = &self.live.get().groups;
+        match self.read().in_force.get(group) {
+            None => options.consumers.clone(),
+            Some(values) => Arc::new(rules_with(options, values)),
+        }
     }
 
     /// The groups that have some.
@@ -132,13 +127,13 @@ impl GroupSettings {
     /// All settings of a group.
     pub fn describe(&self, group: &str) -> Vec<GroupSetting> {
         let state = self.read();
-        let own = state.in_force.get(group).map(|(values, _)| values);
+        let own = state.in_force.get(group);
+        let options = &self.live.get().groups;
         let describe = |row: &Row| GroupSetting {
             name: row.name,
             broker_name: row.broker_name,
             doc: row.doc,
-            default: row.default,
-            broker: Some(self.broker_value(row)).filter(|value| *value != row.default),
+            broker: broker_value(options, row),
             own: own.and_then(|values| values.get(row.name)?.parse().ok()),
         };
         TABLE.iter().map(describe).collect()
@@ -158,8 +153,9 @@ impl GroupSettings {
         let mut values = state.latest.get(group).cloned().unwrap_or_default();
         change(&mut values)?;
         self.check(&values)?;
-        if !state.latest.contains_key(group) && state.latest.len() >= self.most {
-            return Err(GroupError::TooManyGroups(self.most));
+        let most = self.live.get().groups.max_groups;
+        if !state.latest.contains_key(group) && state.latest.len() >= most {
+            return Err(GroupError::TooManyGroups(most));
         }
         let done = put(&values)?;
         match values.is_empty() {
@@ -176,49 +172,19 @@ impl GroupSettings {
     /// [`GroupError::InvalidSetting`].
     pub fn check(&self, values: &Values) -> Result<(), GroupError> {
         let refuse = |why: String| Err(GroupError::InvalidSetting(why));
+        let options = &self.live.get().groups;
         for (name, text) in values {
             let Some(row) = TABLE.iter().find(|row| row.name == name) else { return refuse(unknown(name)) };
-            let Bounds { least, most } = self.bounds(row);
+            let Bounds { least, most } = bounds(options, row);
             if !text.trim().parse::<i32>().is_ok_and(|value| (least..=most).contains(&value)) {
                 return refuse(format!("{name}={text}: expected a whole number from {least} to {most}"));
             }
         }
-        let rules = self.rules_with(values);
+        let rules = rules_with(options, values);
         if !values.is_empty() && rules.session_ms <= i64::from(rules.heartbeat_ms) {
             return refuse(format!("{SESSION} must be greater than {HEARTBEAT}"));
         }
         Ok(())
-    }
-
-    fn bounds(&self, row: &Row) -> Bounds {
-        match row.name {
-            SESSION => self.session,
-            HEARTBEAT => self.heartbeat,
-            _ => ASSIGNMENT_BOUNDS,
-        }
-    }
-
-    fn broker_value(&self, row: &Row) -> i32 {
-        match row.name {
-            SESSION => i32::try_from(self.defaults.session_ms).unwrap_or(i32::MAX),
-            HEARTBEAT => self.defaults.heartbeat_ms,
-            _ => row.default,
-        }
-    }
-
-    /// The rules with a group's own values, of which the broker may have narrowed the bounds since.
-    fn rules_with(&self, values: &Values) -> Rules {
-        let mut rules = Rules::clone(&self.defaults);
-        let own = |name: &str, Bounds { least, most }: Bounds| {
-            Some(values.get(name)?.trim().parse::<i32>().ok()?.max(least).min(most))
-        };
-        if let Some(ms) = own(SESSION, self.session) {
-            rules.session_ms = i64::from(ms);
-        }
-        if let Some(ms) = own(HEARTBEAT, self.heartbeat) {
-            rules.heartbeat_ms = ms;
-        }
-        rules
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -228,6 +194,37 @@ impl GroupSettings {
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bounds(options: &GroupOptions, row: &Row) -> Bounds {
+    match row.name {
+        SESSION => options.session_bounds,
+        HEARTBEAT => options.heartbeat_bounds,
+        _ => ASSIGNMENT_BOUNDS,
+    }
+}
+
+fn broker_value(options: &GroupOptions, row: &Row) -> i32 {
+    match row.name {
+        SESSION => i32::try_from(options.consumers.session_ms).unwrap_or(i32::MAX),
+        HEARTBEAT => options.consumers.heartbeat_ms,
+        _ => options.assignment_interval_ms,
+    }
+}
+
+/// The rules with a group's own values, of which the broker may have narrowed the bounds since.
+fn rules_with(options: &GroupOptions, values: &Values) -> Rules {
+    let mut rules = Rules::clone(&options.consumers);
+    let own = |name: &str, Bounds { least, most }: Bounds| {
+        Some(values.get(name)?.trim().parse::<i32>().ok()?.max(least).min(most))
+    };
+    if let Some(ms) = own(SESSION, options.session_bounds) {
+        rules.session_ms = i64::from(ms);
+    }
+    if let Some(ms) = own(HEARTBEAT, options.heartbeat_bounds) {
+        rules.heartbeat_ms = ms;
+    }
+    rules
 }
 
 fn unknown(name: &str) -> String {

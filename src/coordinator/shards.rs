@@ -19,6 +19,7 @@ use super::group::Slot;
 use super::items::{Changes, group_key, value_of};
 use super::journal::{Journal, JournalError, Topics};
 use super::offsets::Plan;
+use super::options::Live;
 use super::settings::{GroupSettings, Values};
 use crate::base::Clock;
 
@@ -42,7 +43,7 @@ pub struct Shards {
     journal: Arc<dyn Journal>,
     topics: Arc<dyn Topics>,
     clock: Clock,
-    rules: Rules,
+    live: Live,
     groups: AtomicUsize,
     tickets: AtomicU64,
     unfinished: mpsc::UnboundedSender<Unfinished>,
@@ -85,7 +86,7 @@ pub struct Tasks {
 
 impl Shards {
     /// No groups yet.
-    pub fn new(journal: Arc<dyn Journal>, topics: Arc<dyn Topics>, clock: Clock, rules: Rules) -> (Arc<Self>, Tasks) {
+    pub fn new(journal: Arc<dyn Journal>, topics: Arc<dyn Topics>, clock: Clock, live: Live) -> (Arc<Self>, Tasks) {
         let (unfinished, finished) = mpsc::unbounded_channel();
         let (wake, woken) = watch::channel(NEVER);
         let shards = Self {
@@ -94,13 +95,18 @@ impl Shards {
             journal,
             topics,
             clock,
-            rules,
+            live,
             groups: AtomicUsize::new(0),
             tickets: AtomicU64::new(0),
             unfinished,
             wake,
         };
         (Arc::new(shards), Tasks { unfinished: finished, wake: woken })
+    }
+
+    /// What classic groups have to keep to.
+    fn rules(&self) -> Rules {
+        self.live.get().groups.rules()
     }
 
     /// The time.
@@ -224,7 +230,8 @@ impl Locked<'_> {
         let id = self.shard.slots.get_key_value(group)?.0.clone();
         let slot = self.shard.slots.get_mut(group)?;
         let (now, mut out) = (self.shards.now(), Vec::new());
-        let mut cx = Cx { rules: &self.shards.rules, now, out: &mut out };
+        let rules = self.shards.rules();
+        let mut cx = Cx { rules: &rules, now, out: &mut out };
         let answer = question(slot, &mut cx);
         slot.give_back(group, &*self.shards.topics, &mut cx);
         self.perform(&id, now, out);
@@ -310,7 +317,7 @@ impl Locked<'_> {
                     Err(error) => {
                         tracing::warn!(group = %id, %error, "the group cannot be stored now");
                         let mut out = Vec::new();
-                        let mut cx = Cx { rules: &self.shards.rules, now, out: &mut out };
+                        let mut cx = Cx { rules: &self.shards.rules(), now, out: &mut out };
                         if let Some(slot) = self.shard.slots.get_mut(id) {
                             slot.group.stored(then, Err(error.into()), &mut cx);
                         }

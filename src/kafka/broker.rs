@@ -51,6 +51,7 @@ impl Broker {
             log,
             coordinator: coordinators.groups,
             transactions: coordinators.transactions,
+            settings: coordinators.settings,
             auto_create_topics: options.auto_create_topics,
             sessions: Sessions::new(random.clone()),
             responses,

@@ -3,7 +3,7 @@
 //! Source: <https://kafka.apache.org/protocol#protocol_error_codes>.
 use std::fmt;
 
-use crate::coordinator::{GroupError, TxnError};
+use crate::coordinator::{GroupError, SettingError, TxnError};
 use crate::log::{AppendError, ReadError, TopicError};
 use crate::record::Reject;
 
@@ -212,6 +212,16 @@ impl From<&ReadError> for ErrorCode {
             ReadError::OutOfRange { .. } => Self::OffsetOutOfRange,
             ReadError::Storage(_) => Self::KafkaStorageError,
             ReadError::Damaged(_) => Self::CorruptMessage,
+        }
+    }
+}
+
+impl From<&SettingError> for ErrorCode {
+    fn from(error: &SettingError) -> Self {
+        match error {
+            SettingError::Fixed(_) | SettingError::Value { .. } | SettingError::Together(_) => Self::InvalidRequest,
+            SettingError::Unknown { .. } | SettingError::Change(_) => Self::InvalidConfig,
+            SettingError::Log(error) => error.into(),
         }
     }
 }

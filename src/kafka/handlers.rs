@@ -45,7 +45,7 @@ use super::server::intake::Received;
 use super::server::outlet::Response;
 use crate::base::tasks::Stop;
 use crate::base::{BytePermit, Clock, Random};
-use crate::coordinator::{Coordinator, Transactions};
+use crate::coordinator::{BrokerSettings, Coordinator, Transactions};
 use crate::log::{Log, NewTopic, TopicError};
 
 /// What the handlers of all listeners share.
@@ -53,6 +53,7 @@ pub struct Shared {
     pub log: Log,
     pub coordinator: Coordinator,
     pub transactions: Transactions,
+    pub settings: BrokerSettings,
     pub auto_create_topics: bool,
     pub sessions: fetch::session::Sessions,
     /// Memory of answers that carry records.

@@ -42,16 +42,20 @@
 //! | `hot` | which offsets lie where in the WAL (pure) |
 //! | `read`, `lookup`, `sealed` | the one read path; offsets by time and epoch |
 //! | `bucket` | the read-only form, on a bucket alone |
+//! | [`settings`], [`defaults`] | settings of topics, and the broker's defaults of them |
+//! | `broker_settings` | changes of the broker's settings while it runs |
 //! | `state` | the coordinator's items: changes in the WAL, folded into the bucket |
 //! | `cold` | slices, caches, read-ahead |
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
 //! | `types` | what goes in and comes out: plain data |
 //! | `fence` | whether this broker may still answer |
+mod broker_settings;
 mod bucket;
 pub mod cold;
 mod core;
 mod count;
+pub mod defaults;
 mod ending;
 mod entries;
 mod error;
@@ -79,6 +83,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use bucket::{BucketLog, BucketPartition};
+pub use defaults::{Changed, Defaults, Scope};
 pub use ending::{ActiveProducer, TransactionEnd};
 pub use error::{AppendError, OpenError, ReadError, TopicError};
 pub use partition::Partition;
@@ -317,11 +322,11 @@ impl Log {
         self.0.registry.delete(topic).await
     }
 
-    /// Settings of a topic as they are in force (`None`: the broker's defaults).
+    /// Settings of a topic as they are in force.
     ///
     /// # Errors
     /// [`TopicError::Unknown`].
-    pub fn settings(&self, topic: Option<&str>) -> Result<Vec<SettingInfo>, TopicError> {
+    pub fn settings(&self, topic: &str) -> Result<Vec<SettingInfo>, TopicError> {
         self.0.registry.describe(topic)
     }
 

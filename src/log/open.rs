@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::cold::ColdReader;
 use super::core::Core;
+use super::defaults::{Changed, Defaults};
 use super::fence::{Fence, Look};
 use super::hot::Span;
 use super::mover::Mover;
@@ -94,13 +95,14 @@ impl Log {
                 "took the bucket over: what its last owner had not sealed is a recorded gap (wal-lost)".to_owned(),
             );
         }
-        let removed_retention_ms = removed_retention(&options);
-        let collector = Collector::new(&archive, CollectOptions { removed_retention_ms });
+        let collector = Collector::new(&archive, CollectOptions::default());
         let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
         let mut found = if keep_wal { found } else { FromWal::default() };
         let state = found.state_behind(&archive.state.head(), identity.wal_id)?;
+        // Topics follow what was changed while the broker ran, from the first look at them.
+        let changed = Changed::recover(&state.items(archive.state.head().items.clone()), options.broker_id);
+        let defaults = Defaults::new(options.topic_defaults.clone(), changed.map_err(OpenError::Damaged)?);
         let core = Arc::new(Core::new(env, wal, cold, fence, state, ownership.clone()));
-        let defaults = options.topic_defaults.clone();
         let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
         registry.load(archive.partitions, |p| found.beginning(p, &mut lines)).await.map_err(archive_error)?;
         let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
@@ -424,11 +426,6 @@ pub(super) async fn watch_owner(core: Arc<Core>) {
         };
         core.fence.looked(began, look);
     }
-}
-
-fn removed_retention(options: &Options) -> i64 {
-    let named = options.topic_defaults.get("esker.removed.retention.ms");
-    named.and_then(|v| v.trim().parse().ok()).unwrap_or(24 * 3600 * 1000)
 }
 
 fn store_error(error: StoreError) -> OpenError {

@@ -1,9 +1,11 @@
 //! Topic settings: one table of names, sorts, defaults and meanings, and the values in force.
 //!
 //! Names and defaults are Kafka's where Kafka has the setting; Esker's own begin with `esker.`. A value is checked when it
-//! is set, never when it is used.
+//! is set, never when it is used. A broker's default of a setting has the name that Kafka's brokers give it; flags, variables
+//! and files take either.
 use std::collections::BTreeMap;
 
+use super::defaults::Defaults;
 use super::{SettingInfo, SettingKind, TopicError};
 use crate::record::TimestampType;
 
@@ -143,6 +145,41 @@ const TABLE: &[Row] = &[
     row("unclean.leader.election.enable", Boolean, "false", Bool, "Accepted for Kafka's tools; there is one broker."),
 ];
 
+/// What Kafka's brokers call a setting of topics, where it is another name.
+const BROKER_NAMES: [(&str, &str); 22] = [
+    ("cleanup.policy", "log.cleanup.policy"),
+    ("delete.retention.ms", "log.cleaner.delete.retention.ms"),
+    ("file.delete.delay.ms", "log.segment.delete.delay.ms"),
+    ("flush.messages", "log.flush.interval.messages"),
+    ("flush.ms", "log.flush.interval.ms"),
+    ("index.interval.bytes", "log.index.interval.bytes"),
+    ("local.retention.bytes", "log.local.retention.bytes"),
+    ("local.retention.ms", "log.local.retention.ms"),
+    ("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"),
+    ("max.message.bytes", "message.max.bytes"),
+    ("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"),
+    ("message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"),
+    ("message.timestamp.type", "log.message.timestamp.type"),
+    ("min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio"),
+    ("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms"),
+    ("preallocate", "log.preallocate"),
+    ("retention.bytes", "log.retention.bytes"),
+    ("retention.ms", "log.retention.ms"),
+    ("segment.bytes", "log.segment.bytes"),
+    ("segment.index.bytes", "log.index.size.max.bytes"),
+    ("segment.jitter.ms", "log.roll.jitter.ms"),
+    ("segment.ms", "log.roll.ms"),
+];
+
+/// Settings of which brokers have no default.
+const TOPICS_ONLY: [&str; 5] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
+];
+
 /// Settings by name.
 pub type Values = BTreeMap<String, String>;
 
@@ -160,18 +197,44 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|r| r.name)
 }
 
+/// What a broker calls a setting of topics; none where it has no default of it.
+pub fn broker_name(name: &str) -> Option<&'static str> {
+    let row = find(name).filter(|row| !TOPICS_ONLY.contains(&row.name))?;
+    Some(BROKER_NAMES.iter().find(|(topics, _)| *topics == name).map_or(row.name, |(_, brokers)| brokers))
+}
+
+/// The setting of topics of which a broker has a default by this name.
+pub fn of_broker_name(name: &str) -> Option<&'static str> {
+    names().find(|topics| broker_name(topics) == Some(name))
+}
+
 /// Settings as they are in force, for describing them.
-pub fn describe(broker: &Values, topic: &Values) -> Vec<SettingInfo> {
-    let one = |r: &Row| SettingInfo {
-        name: r.name,
-        value: topic.get(r.name).or_else(|| broker.get(r.name)).map_or(r.default, String::as_str).to_owned(),
-        default: r.default.to_owned(),
-        broker: broker.get(r.name).cloned(),
-        topic: topic.get(r.name).cloned(),
-        kind: r.kind,
-        doc: r.doc,
+pub fn describe(defaults: &Defaults, topic: &Values) -> Vec<SettingInfo> {
+    let one = |r: &Row| {
+        let broker_name = broker_name(r.name);
+        let changed = |values: &Values| broker_name.and_then(|name| values.get(name)).cloned();
+        SettingInfo {
+            name: r.name,
+            value: topic.get(r.name).or_else(|| defaults.get(r.name)).map_or(r.default, String::as_str).to_owned(),
+            default: r.default.to_owned(),
+            broker_name,
+            topic: topic.get(r.name).cloned(),
+            broker: changed(&defaults.changed().broker),
+            cluster: changed(&defaults.changed().cluster),
+            file: defaults.file().get(r.name).cloned(),
+            kind: r.kind,
+            doc: r.doc,
+        }
     };
     TABLE.iter().map(one).collect()
+}
+
+/// Checks a value of one setting.
+///
+/// # Errors
+/// What it may be.
+pub fn check_one(name: &str, value: &str) -> Result<(), String> {
+    find(name).ok_or_else(|| unknown(name))?.check(value)
 }
 
 impl TopicSettings {
@@ -285,62 +348,4 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(pairs: &[(&str, &str)]) -> Values {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-
-    #[test]
-    fn every_default_passes_its_own_check_and_the_table_is_sorted() {
-        for r in TABLE {
-            assert_eq!(r.check(r.default), Ok(()), "{}", r.name);
-        }
-        assert!(TABLE.windows(2).all(|w| w[0].name < w[1].name));
-        assert!(TopicSettings::resolve(&values(&[]), &values(&[])).is_ok());
-    }
-
-    #[test]
-    fn the_topics_value_wins_over_the_brokers() {
-        let broker = values(&[("esker.seal.ms", "1000"), ("retention.ms", "5")]);
-        let s = TopicSettings::resolve(&broker, &values(&[("retention.ms", "7")])).unwrap();
-        assert_eq!((s.seal_ms, s.retention_ms), (1000, 7));
-    }
-
-    #[test]
-    fn a_bad_name_or_value_is_refused_with_the_way_out() {
-        let refuse = |k, v| check(&values(&[(k, v)])).unwrap_err().to_string();
-        assert!(refuse("retention.mss", "1").contains("'retention.ms'"));
-        assert!(refuse("retention.ms", "-2").contains("-1 to"));
-        assert!(refuse("cleanup.policy", "compress").contains("delete or compact"));
-        assert!(refuse("esker.value.type", "blob").contains("string or binary"));
-    }
-
-    #[test]
-    fn values_are_those_that_kafka_takes() {
-        for (name, good, bad) in [
-            ("cleanup.policy", &["", "delete", "compact, delete", "delete,delete"][..], &["DELETE", "x"][..]),
-            ("preallocate", &["TRUE", "false"], &["1", ""]),
-            ("segment.bytes", &["1048576"], &["1048575", "-1"]),
-            ("retention.bytes", &["-2", "0"], &["x"]),
-            ("leader.replication.throttled.replicas", &["", "*", "0:1,1:1"], &["none", "*,0:1", "0"]),
-            ("compression.zstd.level", &["-131072", "22"], &["23"]),
-        ] {
-            for value in good {
-                assert_eq!(check(&values(&[(name, value)])).map_err(|e| e.to_string()), Ok(()), "{name}={value}");
-            }
-            for value in bad {
-                assert!(check(&values(&[(name, value)])).is_err(), "{name}={value}");
-            }
-        }
-        let lags = |least, most| values(&[("min.compaction.lag.ms", least), ("max.compaction.lag.ms", most)]);
-        assert!(TopicSettings::resolve(&values(&[]), &lags("5", "5")).is_ok());
-        assert!(
-            TopicSettings::resolve(&lags("6", "9"), &lags("6", "5")).is_err(),
-            "no record could be compacted in time"
-        );
-        let neither = TopicSettings::resolve(&values(&[]), &values(&[("cleanup.policy", "")])).unwrap();
-        assert_eq!((neither.deletes, neither.compaction), (false, None));
-    }
-}
+mod tests;

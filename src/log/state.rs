@@ -180,6 +180,12 @@ impl StateLog {
         self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The items as they stand, out of those as of R.
+    pub fn items(&self, mut as_of_r: Items) -> Items {
+        self.behind().apply(&mut as_of_r);
+        as_of_r
+    }
+
     fn gate(&self) -> MutexGuard<'_, Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }

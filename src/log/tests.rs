@@ -8,6 +8,7 @@ use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
 mod away;
+mod broker_settings;
 mod compaction;
 mod damage;
 mod state;

@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::core::Core;
+use super::defaults::Defaults;
 use super::partition::{Beginning, Partition};
 use super::producers::Producers;
 use super::settings::{self, TopicSettings, Values};
 use super::{NewTopic, TopicError, TopicInfo};
 use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
-use crate::base::{Limits, Uuid};
+use crate::base::{Current, Limits, Uuid};
 
 /// Names that Kafka gives to state which is no topic here.
 const RESERVED: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -27,10 +28,10 @@ struct Live {
 pub(super) struct Registry {
     core: Arc<Core>,
     archive: Topics,
-    defaults: Values,
+    pub(super) defaults: Current<Defaults>,
     default_partitions: i32,
     /// One change at a time: creation, deletion and settings are rare, and their order must be the bucket's.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     live: RwLock<Index>,
 }
 
@@ -43,9 +44,10 @@ struct Index {
 }
 
 impl Registry {
-    pub fn new(core: Arc<Core>, archive: Topics, defaults: Values, default_partitions: i32) -> Self {
+    pub fn new(core: Arc<Core>, archive: Topics, defaults: Defaults, default_partitions: i32) -> Self {
         let live = RwLock::default();
-        Self { core, archive, defaults, default_partitions, changing: tokio::sync::Mutex::default(), live }
+        let (defaults, changing) = (Current::new(defaults), Arc::default());
+        Self { core, archive, defaults, default_partitions, changing, live }
     }
 
     /// Adds the topics of the bucket at a start; `begin` says what the WAL held of each partition. Producers as of the
@@ -100,6 +102,11 @@ impl Registry {
                 None => Err(TopicError::Unknown(name.to_owned())),
             },
         }
+    }
+
+    /// All topics with their partitions.
+    pub(super) fn topics_with_partitions(&self) -> Vec<(Arc<TopicInfo>, Vec<Partition>)> {
+        self.read().by_name.values().map(|t| (t.info.clone(), t.partitions.clone())).collect()
     }
 
     /// Checks a topic without creating it; returns the number of partitions that it would get.
@@ -199,20 +206,27 @@ impl Registry {
         Ok(())
     }
 
-    pub fn describe(&self, topic: Option<&str>) -> Result<Vec<super::SettingInfo>, TopicError> {
-        let own = match topic {
-            None => Values::new(),
-            Some(name) => self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?.settings.clone(),
-        };
-        Ok(settings::describe(&self.defaults, &own))
+    pub fn describe(&self, topic: &str) -> Result<Vec<super::SettingInfo>, TopicError> {
+        let info = self.get(topic).ok_or_else(|| TopicError::Unknown(topic.to_owned()))?;
+        Ok(settings::describe(&self.defaults.get(), &info.settings))
     }
 
     pub fn describe_with(&self, own: &Values) -> Vec<super::SettingInfo> {
-        settings::describe(&self.defaults, own)
+        settings::describe(&self.defaults.get(), own)
+    }
+
+    /// For how long the bucket keeps what was removed.
+    pub fn removed_retention_ms(&self) -> i64 {
+        let settings = self.resolve(&Values::new()).unwrap_or_else(|_| TopicSettings::built_in());
+        i64::try_from(settings.removed_retention_ms).unwrap_or(i64::MAX)
     }
 
     fn resolve(&self, own: &Values) -> Result<TopicSettings, TopicError> {
-        let settings = TopicSettings::resolve(&self.defaults, own)?;
+        self.resolve_with(&self.defaults.get(), own)
+    }
+
+    pub(super) fn resolve_with(&self, defaults: &Defaults, own: &Values) -> Result<TopicSettings, TopicError> {
+        let settings = TopicSettings::resolve(defaults.in_force(), own)?;
         let ceiling = self.core.env.limits.message_max_bytes_ceiling();
         if u64::from(settings.max_message_bytes) > ceiling {
             return Err(TopicError::BadSetting(format!(

@@ -39,10 +39,16 @@ pub struct SettingInfo {
     pub value: String,
     /// The built-in default, in canonical text.
     pub default: String,
-    /// The broker's default if one was configured.
-    pub broker: Option<String>,
+    /// What the broker calls it, for example `log.retention.ms`; none for a setting that only topics have.
+    pub broker_name: Option<&'static str>,
     /// The topic's own value if it has one.
     pub topic: Option<String>,
+    /// This broker's, changed while it runs.
+    pub broker: Option<String>,
+    /// The cluster's, changed while it runs.
+    pub cluster: Option<String>,
+    /// The broker's default if one was configured at its start.
+    pub file: Option<String>,
     /// What sort of value it is.
     pub kind: SettingKind,
     /// What it does, with its unit.

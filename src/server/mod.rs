@@ -134,8 +134,7 @@ async fn served(
     signals: &mut Signals,
     voice: Voice,
 ) -> Result<(), ServerError> {
-    let (groups, transactions) = (config.groups.clone(), config.transactions.clone());
-    let opened = Coordinators::of(log, groups, transactions, env).await;
+    let opened = Coordinators::of(log, config.coordinators.clone(), env).await;
     let coordinators = opened.map_err(ServerError::Coordinators)?;
     let bound = start::bind_kafka(&config.listeners).await?;
     let heard: Vec<_> = bound.iter().map(|(_, heard)| heard.clone()).collect();

@@ -2,9 +2,10 @@ use super::*;
 use crate::coordinator::GroupOptions;
 
 fn settings() -> GroupSettings {
-    let rules = Rules { session_ms: 50_000, ..GroupOptions::default().consumers };
-    let (session, heartbeat) = (Bounds { least: 45_000, most: 60_000 }, Bounds { least: 5_000, most: 50_000 });
-    GroupSettings::new(rules, session, heartbeat, 2)
+    let of_all = GroupOptions::default();
+    let consumers = Arc::new(Rules { session_ms: 50_000, ..Rules::clone(&of_all.consumers) });
+    let heartbeat_bounds = Bounds { least: 5_000, most: 50_000 };
+    GroupSettings::new(GroupOptions { consumers, heartbeat_bounds, max_groups: 2, ..of_all }.into())
 }
 
 fn set(settings: &GroupSettings, group: &str, pairs: &[(&str, &str)]) -> Result<(), GroupError> {
@@ -26,8 +27,8 @@ fn the_groups_own_value_wins_over_the_brokers_and_that_over_the_default() {
         let described = settings.describe(group);
         described.into_iter().map(|one| (one.value(), one.broker, one.own)).collect::<Vec<_>>()
     };
-    assert_eq!(values("g"), [(1_000, None, None), (7_000, None, Some(7_000)), (50_000, Some(50_000), None)]);
-    assert_eq!(values("other")[1], (5_000, None, None));
+    assert_eq!(values("g"), [(1_000, 1_000, None), (7_000, 5_000, Some(7_000)), (50_000, 50_000, None)]);
+    assert_eq!(values("other")[1], (5_000, 5_000, None));
     assert_eq!((settings.rules_of("g").heartbeat_ms, settings.rules_of("g").session_ms), (7_000, 50_000));
     assert_eq!(settings.rules_of("other").heartbeat_ms, 5_000);
     assert_eq!(settings.groups(), ["g"]);

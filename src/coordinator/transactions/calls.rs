@@ -153,14 +153,14 @@ impl Inner {
         if name.is_empty() {
             return Err(TxnError::InvalidRequest("the transactional id is empty"));
         }
-        let most = self.options.max_timeout_ms;
+        let most = self.options().max_timeout_ms;
         if !(1..=most).contains(&timeout_ms) {
             return Err(TxnError::InvalidTimeout { asked: timeout_ms, most });
         }
         let now_ms = self.clock.now_ms();
         loop {
             let Some(slot) = self.ids.get(name) else {
-                let added = self.ids.add(name, self.options.max_ids, || {
+                let added = self.ids.add(name, self.options().max_ids, || {
                     let entry = Entry::new(self.log.new_producer_id(), timeout_ms, now_ms);
                     let durable = self.log.put(vec![(txn_key(name), Some(value_of(&entry)))])?;
                     Ok((entry.clone(), (entry.identity(), durable)))

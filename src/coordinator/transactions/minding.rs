@@ -109,7 +109,7 @@ impl Inner {
 
     /// Removes ids that nobody has used for `transactional.id.expiration.ms`.
     pub(super) fn expire(&self) {
-        let (now_ms, keep_ms) = (self.clock.now_ms(), self.options.expiration_ms);
+        let (now_ms, keep_ms) = (self.clock.now_ms(), self.options().expiration_ms);
         self.ids.remove(|id| {
             let unused = id.transaction.ending.is_none() && id.transaction.entry.is_expired(now_ms, keep_ms);
             // Whatever comes later is later in the log; one that cannot be written now goes the next time.

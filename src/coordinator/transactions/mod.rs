@@ -36,6 +36,7 @@ use super::Coordinator;
 use super::error::{GroupError, TxnError};
 use super::items::{Changes, txn_key, value_of};
 use super::journal::JournalError;
+use super::options::Live;
 use crate::base::metrics::{Counter, Gauge, Labels};
 use crate::base::{Clock, Metrics};
 use crate::log::TransactionEnd;
@@ -52,7 +53,7 @@ pub use machine::EndCall;
 pub use recovery::Surroundings;
 
 /// What the operator may choose about transactions, with Kafka's names and defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionOptions {
     /// `transaction.max.timeout.ms`.
     pub max_timeout_ms: i32,
@@ -77,7 +78,7 @@ struct Inner {
     log: Arc<dyn TransactionLog>,
     groups: Coordinator,
     clock: Clock,
-    options: TransactionOptions,
+    live: Live,
     counts: Counts,
     unfinished: mpsc::UnboundedSender<Unfinished>,
 }
@@ -138,6 +139,10 @@ impl Counts {
 }
 
 impl Inner {
+    fn options(&self) -> TransactionOptions {
+        self.live.get().transactions
+    }
+
     /// Asks an id something, under its lock.
     fn with<T>(&self, name: &str, ask: impl FnOnce(&Slot, &mut Id) -> Result<T, TxnError>) -> Result<T, TxnError> {
         if name.is_empty() {

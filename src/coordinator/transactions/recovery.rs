@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::entry::{Entry, Identity, Places};
 use super::ids::Ids;
 use super::log::TransactionLog;
-use super::{Cause, Counts, Inner, TransactionOptions, Transactions, minding};
+use super::{Cause, Counts, Inner, Live, Transactions, minding};
 use crate::base::tasks::Tasks;
 use crate::base::{Clock, Metrics, Uuid};
 use crate::coordinator::error::TxnError;
@@ -36,16 +36,11 @@ impl Transactions {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn of(
-        log: &Log,
-        groups: &Coordinator,
-        options: TransactionOptions,
-        env: &Env,
-    ) -> Result<Self, OpenError> {
+    pub async fn of(log: &Log, groups: &Coordinator, live: impl Into<Live>, env: &Env) -> Result<Self, OpenError> {
         let Env { clock, metrics, tasks, .. } = env.clone();
         let (items, lost_wal) = (log.state_items(), log.wal_after_loss());
         let surroundings = Surroundings { log: Arc::new(log.clone()), groups: groups.clone(), clock, metrics, tasks };
-        Self::open(&items, lost_wal, options, surroundings).await
+        Self::open(&items, lost_wal, live, surroundings).await
     }
 
     /// Begins with the items that were recovered. `lost_wal`: the WAL that began when another one was lost. At the first start
@@ -56,7 +51,7 @@ impl Transactions {
     pub async fn open(
         items: &Items,
         lost_wal: Option<Uuid>,
-        options: TransactionOptions,
+        live: impl Into<Live>,
         surroundings: Surroundings,
     ) -> Result<Self, OpenError> {
         let Surroundings { log, groups, clock, metrics, tasks } = surroundings;
@@ -72,7 +67,8 @@ impl Transactions {
             ids.restore(name, entry.clone());
         }
         let (unfinished, finished) = mpsc::unbounded_channel();
-        let inner = Arc::new(Inner { ids, log, groups, clock, options, counts: Counts::new(&metrics), unfinished });
+        let inner =
+            Arc::new(Inner { ids, log, groups, clock, live: live.into(), counts: Counts::new(&metrics), unfinished });
         inner.abort_strangers(items, &entries).await?;
         minding::start(&inner, finished, &tasks);
         Ok(Self(inner))

@@ -1,5 +1,6 @@
 //! The whole of this side over a real log in a temporary folder, spoken to in bytes.
 mod admin;
+mod broker_settings;
 mod consumer_groups;
 mod fetching;
 mod group_client;
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::base::tasks::Tasks;
 use crate::base::{Clock, Limits, Metrics, Random};
-use crate::coordinator::{Coordinator, GroupOptions, TransactionOptions};
+use crate::coordinator::{self, Coordinator, GroupOptions};
 use crate::kafka::client::{Client, ClientOptions, Topic};
 use crate::kafka::messages::{Request, decode_response, encode_request};
 use crate::log::Options;
@@ -60,9 +61,9 @@ impl Setup {
         };
         let log = Log::open(log_options, env.clone()).await.unwrap();
         let stop = Stop::new();
-        let opened = Coordinators::of(&log, groups, TransactionOptions::default(), &env).await;
-        let Coordinators { groups: coordinator, transactions } = opened.unwrap();
-        let coordinators = Coordinators { groups: coordinator.clone(), transactions };
+        let options_of_groups = coordinator::Options { groups, ..coordinator::Options::default() };
+        let coordinators = Coordinators::of(&log, options_of_groups, &env).await.unwrap();
+        let coordinator = coordinators.groups.clone();
         let broker = Broker::new(log.clone(), coordinators, &options, &env, stop.clone());
         let responses = broker.shared.responses.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,21 +1,25 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics and of groups. A broker's
-//! are its flags and its file; what they make of topic settings can be read here and not changed.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: settings of topics, of groups, and of the broker:
+//! by its number, or by an empty name for what holds for all brokers of the cluster.
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Call, Endpoint};
-use crate::coordinator::GroupError;
-use crate::coordinator::settings::GroupSetting;
+use crate::coordinator::{GroupError, SettingError};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
-    DescribeConfigsResult, DescribeConfigsSynonym,
+    DescribeConfigsResult,
 };
 use crate::kafka::messages::list_config_resources::{
     ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
 };
 use crate::kafka::messages::{alter_configs, incremental_alter_configs};
-use crate::log::{SettingInfo, SettingKind, TopicError, TopicInfo};
+use crate::log::{Scope, SettingKind, TopicError, TopicInfo};
+use shown::Detail;
+
+pub use shown::source;
 
 /// `ConfigResource.Type`.
 const TOPIC: i8 = 2;
@@ -25,40 +29,6 @@ const GROUP: i8 = 32;
 const WITHOUT_ANY: [i8; 2] = [8, 16];
 /// `AlterConfigOp.OpType`: back to the default.
 const DELETE: i8 = 1;
-/// `ConfigSource`.
-const TOPICS_OWN: i8 = 1;
-const BROKERS_FILE: i8 = 4;
-const BUILT_IN: i8 = 5;
-const GROUPS_OWN: i8 = 8;
-
-/// Where a value comes from.
-pub fn source(setting: &SettingInfo) -> i8 {
-    match setting {
-        SettingInfo { topic: Some(_), .. } => TOPICS_OWN,
-        SettingInfo { broker: Some(_), .. } => BROKERS_FILE,
-        _ => BUILT_IN,
-    }
-}
-
-/// `ConfigType`.
-fn config_type(kind: SettingKind) -> i8 {
-    match kind {
-        SettingKind::Boolean => 1,
-        SettingKind::Text => 2,
-        SettingKind::Int => 3,
-        SettingKind::Long => 5,
-        SettingKind::Double => 6,
-        SettingKind::List => 7,
-    }
-}
-
-/// What a request wants to know of each setting.
-#[derive(Clone, Copy)]
-struct Detail {
-    synonyms: bool,
-    documentation: bool,
-}
-
 /// Lists what has settings: topics, the broker, and groups that have some of their own. Version 0 asks for metrics of clients alone.
 pub async fn list(
     endpoint: Arc<Endpoint>,
@@ -121,34 +91,42 @@ fn settings_of(
     name: &str,
     detail: Detail,
 ) -> Result<Vec<DescribeConfigsResourceResult>, (i16, String)> {
-    let log = &endpoint.shared.log;
-    let topic = match kind {
-        TOPIC => Some(name),
+    let broker = &endpoint.shared.settings;
+    match kind {
+        TOPIC => {
+            let settings = endpoint.shared.log.settings(name).map_err(|error| match endpoint.no_such_topic(name) {
+                ErrorCode::InvalidTopic => {
+                    (endpoint.refuse(ErrorCode::InvalidTopic), ErrorCode::InvalidTopic.meaning().to_owned())
+                }
+                _ => in_words(endpoint, call, error),
+            })?;
+            Ok(settings.iter().map(|setting| shown::topics(setting, detail)).collect())
+        }
         GROUP => {
             check_group(endpoint, name)?;
-            let settings = endpoint.shared.coordinator.settings(name).into_iter();
-            return Ok(settings.map(|setting| describe_group_setting(&setting, detail)).collect());
+            let settings = endpoint.shared.coordinator.settings(name);
+            let all = broker.describe();
+            let brokers = |name| all.iter().find(|one| one.name == name);
+            Ok(settings.iter().map(|setting| shown::groups(setting, brokers(setting.broker_name), detail)).collect())
         }
         BROKER => {
-            check_broker(endpoint, name)?;
-            None
+            let settings = broker.describe();
+            Ok(match scope_of(endpoint, name)? {
+                Scope::Broker => settings.iter().map(|setting| shown::brokers(setting, detail)).collect(),
+                Scope::Cluster => settings.into_iter().filter_map(|one| shown::clusters(one, detail)).collect(),
+            })
         }
-        _ => return Err(no_such_kind(endpoint, kind)),
-    };
-    let settings = log.settings(topic).map_err(|error| match topic.map(|name| endpoint.no_such_topic(name)) {
-        Some(ErrorCode::InvalidTopic) => {
-            (endpoint.refuse(ErrorCode::InvalidTopic), ErrorCode::InvalidTopic.meaning().to_owned())
-        }
-        _ => in_words(endpoint, call, error),
-    })?;
-    Ok(settings.into_iter().map(|setting| describe_setting(setting, kind == BROKER, detail)).collect())
+        _ => Err(no_such_kind(endpoint, kind)),
+    }
 }
 
-/// An empty name is Kafka's "default of all brokers".
-fn check_broker(endpoint: &Endpoint, name: &str) -> Result<(), (i16, String)> {
+/// Whose settings are meant: an empty name stands for all brokers.
+fn scope_of(endpoint: &Endpoint, name: &str) -> Result<Scope, (i16, String)> {
     let id = endpoint.shared.log.broker_id();
-    if name.is_empty() || name.parse() == Ok(id) {
-        return Ok(());
+    match name {
+        "" => return Ok(Scope::Cluster),
+        name if name.parse() == Ok(id) => return Ok(Scope::Broker),
+        _ => {}
     }
     let message = format!("there is no broker '{name}'; this is broker {id}");
     Err((endpoint.refuse(ErrorCode::InvalidRequest), message))
@@ -168,47 +146,7 @@ fn no_such_kind(endpoint: &Endpoint, kind: i8) -> (i16, String) {
     (endpoint.refuse(ErrorCode::InvalidRequest), message)
 }
 
-fn describe_setting(setting: SettingInfo, read_only: bool, detail: Detail) -> DescribeConfigsResourceResult {
-    let config_source = source(&setting);
-    let SettingInfo { name, value, default, broker, topic, kind, doc } = setting;
-    let places = [(TOPICS_OWN, topic), (BROKERS_FILE, broker), (BUILT_IN, Some(default))];
-    let synonym = |(source, value): (i8, Option<String>)| {
-        value.map(|value| DescribeConfigsSynonym { name: name.to_owned(), value: Some(value), source })
-    };
-    DescribeConfigsResourceResult {
-        name: name.to_owned(),
-        value: Some(value),
-        read_only,
-        config_source,
-        is_sensitive: false,
-        synonyms: if detail.synonyms { places.into_iter().filter_map(synonym).collect() } else { Vec::new() },
-        config_type: config_type(kind),
-        documentation: detail.documentation.then(|| doc.to_owned()),
-    }
-}
-
-fn describe_group_setting(setting: &GroupSetting, detail: Detail) -> DescribeConfigsResourceResult {
-    let places = [
-        (GROUPS_OWN, setting.name, setting.own),
-        (BROKERS_FILE, setting.broker_name, setting.broker),
-        (BUILT_IN, setting.broker_name, Some(setting.default)),
-    ];
-    let synonym = |(source, name, value): (i8, &str, Option<i32>)| {
-        value.map(|value| DescribeConfigsSynonym { name: name.to_owned(), value: Some(value.to_string()), source })
-    };
-    DescribeConfigsResourceResult {
-        name: setting.name.to_owned(),
-        value: Some(setting.value().to_string()),
-        read_only: false,
-        config_source: places.iter().find(|(_, _, value)| value.is_some()).map_or(BUILT_IN, |(source, ..)| *source),
-        is_sensitive: false,
-        synonyms: if detail.synonyms { places.into_iter().filter_map(synonym).collect() } else { Vec::new() },
-        config_type: config_type(SettingKind::Int),
-        documentation: detail.documentation.then(|| setting.doc.to_owned()),
-    }
-}
-
-/// Replaces all settings of topics and groups.
+/// Replaces all settings of topics, groups and the broker.
 pub async fn replace(
     endpoint: Arc<Endpoint>,
     call: Call,
@@ -240,7 +178,7 @@ pub async fn replace(
     alter_configs::AlterConfigsResponse { responses, ..Default::default() }
 }
 
-/// Changes single settings of topics and groups.
+/// Changes single settings of topics, groups and the broker.
 pub async fn change(
     endpoint: Arc<Endpoint>,
     call: Call,
@@ -250,16 +188,13 @@ pub async fn change(
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        let in_force = match kind {
-            TOPIC => endpoint.shared.log.settings(Some(&name)).unwrap_or_default(),
-            _ => Vec::new(),
-        };
+        let lists = lists(&endpoint, kind, &name);
         let sets = resource.configs.iter();
         let sets =
             sets.map(|config| (config.name.as_str(), config.value.is_some() || config.config_operation == DELETE));
         let malformed = twice.contains(&(kind, name.clone())) || is_malformed(sets);
         let apply = move |settings: &mut BTreeMap<String, String>| {
-            resource.configs.into_iter().try_for_each(|config| apply(settings, &in_force, config))
+            resource.configs.into_iter().try_for_each(|config| apply(settings, &lists, config))
         };
         let validate_only = request.validate_only;
         let change = Change { kind, name: name.clone(), validate_only, malformed, apply };
@@ -272,6 +207,22 @@ pub async fn change(
         });
     }
     incremental_alter_configs::IncrementalAlterConfigsResponse { responses, ..Default::default() }
+}
+
+/// The settings that are lists, with their values in force: they can be added to.
+fn lists(endpoint: &Endpoint, kind: i8, name: &str) -> BTreeMap<String, String> {
+    let is_list = |kind: SettingKind| kind == SettingKind::List;
+    match kind {
+        TOPIC => {
+            let settings = endpoint.shared.log.settings(name).unwrap_or_default().into_iter();
+            settings.filter(|one| is_list(one.kind)).map(|one| (one.name.to_owned(), one.value)).collect()
+        }
+        BROKER => {
+            let settings = endpoint.shared.settings.describe().into_iter().filter(|one| is_list(one.kind));
+            settings.map(|one| (one.name.to_owned(), one.value().cloned().unwrap_or_default())).collect()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 /// Whether a change cannot be meant: to nothing, or of one setting twice.
@@ -304,18 +255,6 @@ where
         let message = "a resource may be in the request once, and so may each setting, which needs a value";
         return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
     }
-    if kind == BROKER {
-        if let Err((code, message)) = check_broker(endpoint, &name) {
-            return (code, Some(message));
-        }
-        // Nothing was set here, so that taking something away changes nothing: reassignments end with that.
-        let mut set = BTreeMap::new();
-        if change(&mut set).is_ok() && set.is_empty() {
-            return (0, None);
-        }
-        let message = "a broker's settings come from its flags, its variables and esker.toml; change them there";
-        return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
-    }
     let altered = match kind {
         TOPIC => {
             let change = |settings: &mut _| change(settings).map_err(TopicError::BadSetting);
@@ -331,6 +270,14 @@ where
             Ok(()) => {
                 let change = |settings: &mut _| change(settings).map_err(GroupError::InvalidSetting);
                 let altered = endpoint.shared.coordinator.alter_settings(&name, validate_only, change).await;
+                altered.map_err(|error| in_words(endpoint, call, error))
+            }
+            Err(refusal) => Err(refusal),
+        },
+        BROKER => match scope_of(endpoint, &name) {
+            Ok(scope) => {
+                let change = |settings: &mut _| change(settings).map_err(SettingError::Change);
+                let altered = endpoint.shared.settings.alter(scope, validate_only, change).await;
                 altered.map_err(|error| in_words(endpoint, call, error))
             }
             Err(refusal) => Err(refusal),
@@ -352,7 +299,7 @@ where
 /// One incremental change: 0 sets, 1 deletes, 2 appends to a list, 3 subtracts from a list.
 fn apply(
     settings: &mut BTreeMap<String, String>,
-    in_force: &[SettingInfo],
+    lists: &BTreeMap<String, String>,
     config: incremental_alter_configs::AlterableConfig,
 ) -> Result<(), String> {
     let incremental_alter_configs::AlterableConfig { name, config_operation, value } = config;
@@ -365,11 +312,10 @@ fn apply(
             settings.remove(&name);
         }
         2 | 3 => {
-            let setting = in_force.iter().find(|setting| setting.name == name);
-            if setting.is_none_or(|setting| setting.kind != SettingKind::List) {
+            let Some(in_force) = lists.get(&name) else {
                 return Err(format!("{name} is not a list: it can be set, not added to"));
-            }
-            let before = settings.get(&name).or(setting.map(|setting| &setting.value)).cloned().unwrap_or_default();
+            };
+            let before = settings.get(&name).unwrap_or(in_force).clone();
             let changes = given(name.clone(), value)?;
             settings.insert(name, edit_list(&before, &changes, config_operation == 2));
         }

@@ -199,6 +199,76 @@ def described_configs(w):
                 w.call("ListConfigResources", {"resourceTypes": kinds}, version)
 
 
+def brokers_configs(w):
+    """Settings of the broker, by its number and for all brokers: what of them shows in topics and groups, too."""
+    w.topic("under")
+    names = ["log.retention.ms", "log.retention.bytes", "log.cleanup.policy", "message.max.bytes", "log.cleaner.min.cleanable.ratio", "log.preallocate"]
+    topics = ["retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes", "min.cleanable.dirty.ratio", "preallocate"]
+    numbers = {
+        "log.retention.ms": ["-1", "5000", "x", "", "9223372036854775808", "1.5"],
+        "log.retention.bytes": ["-1", "5"],
+        "message.max.bytes": ["-1", "x", "2147483648", "1000000"],
+        "log.cleaner.min.cleanable.ratio": ["-0.1", "1.1", "x", "0.2"],
+        "log.cleaner.min.compaction.lag.ms": ["-1", "x", "0"],
+        "log.cleaner.delete.retention.ms": ["-1", "0"],
+        "log.flush.interval.messages": ["0", "1"],
+        "log.index.interval.bytes": ["-1", "0"],
+        "log.segment.delete.delay.ms": ["-1", "0"],
+        "log.message.timestamp.after.max.ms": ["-1", "0"],
+        "log.cleanup.policy": ["x", "compact", "compact,delete"],
+        "log.message.timestamp.type": ["x", "LogAppendTime"],
+        "compression.type": ["x", "producer"],
+        "log.preallocate": ["1", "true"],
+        "num.partitions": ["3"],
+        "auto.create.topics.enable": ["false"],
+        "group.consumer.assignment.interval.ms": ["x", "-1", "15001", "500"],
+        "group.max.size": ["7"],
+        "transaction.max.timeout.ms": ["1000"],
+        "no.such.setting": ["1"],
+    }
+
+    def show(keys=names, **more):
+        for name in ("1", ""):
+            w.settings(name, keys, kind=4, includeSynonyms=True, includeDocumentation=True, **more)
+        w.settings("under", topics, includeSynonyms=True)
+        w.settings("g", ["consumer.assignment.interval.ms"], kind=32, includeSynonyms=True)
+
+    show()
+    w.settings("1", ["num.partitions", "broker.id", "group.max.size", "transaction.max.timeout.ms"], kind=4, includeSynonyms=True)
+    for scope in ("1", ""):
+        for name, values in numbers.items():
+            for value in [*values, None]:
+                w.configure(scope, (name, SET, value), kind=4, validateOnly=True)
+        for operation in (APPEND, SUBTRACT, 4, -1):
+            w.configure(scope, ("log.cleanup.policy", operation, "compact"), kind=4, validateOnly=True)
+            w.configure(scope, ("log.retention.ms", operation, "5"), kind=4, validateOnly=True)
+        for name in ("num.partitions", "no.such.setting", "log.retention.ms"):
+            w.configure(scope, (name, DELETE, None), kind=4)
+        w.configure(scope, ("log.retention.ms", SET, "5"), ("log.retention.ms", SET, "6"), kind=4, validateOnly=True)
+        w.configure(scope, ("log.retention.ms", SET, "7200000"), ("log.preallocate", SET, "x"), kind=4)
+        w.configure(scope, kind=4)
+    show()
+    w.configure("", ("log.retention.ms", SET, "7200000"), ("log.retention.bytes", SET, "1000000"), kind=4)
+    show()
+    w.configure("1", ("log.retention.ms", SET, "3600000"), ("log.cleanup.policy", APPEND, "compact"), kind=4)
+    w.configure("1", ("group.consumer.assignment.interval.ms", SET, "0"), kind=4)
+    show()
+    w.configure("under", ("retention.ms", SET, "1800000"))
+    show()
+    w.topic("later")
+    w.configure("1", ("log.cleanup.policy", SUBTRACT, "delete"), kind=4)
+    show()
+    w.configure("1", ("log.retention.ms", DELETE, None), kind=4)
+    show()
+    for scope in ("1", ""):
+        for configs in ([("log.preallocate", "true"), ("message.max.bytes", "1000000")], [("log.preallocate", "x")], [("log.preallocate", None)], []):
+            one = [{"name": name, "value": value} for name, value in configs]
+            w.call("AlterConfigs", {"resources": [{"resourceType": 4, "resourceName": scope, "configs": one}]})
+            show()
+    for name in ("9", "x"):
+        w.configure(name, ("log.retention.ms", SET, "5"), kind=4)
+
+
 def placement(w):
     """What is about replicas, of which there is one."""
     w.topic("placed", 2)
@@ -263,5 +333,5 @@ def security(w):
     w.call("AlterUserScramCredentials", {"deletions": [], "upsertions": []})
 
 
-ALL = (versions, topics, extending, deleting, metadata, described_partitions, configs, replaced_configs, described_configs, placement,
+ALL = (versions, topics, extending, deleting, metadata, described_partitions, configs, replaced_configs, described_configs, brokers_configs, placement,
        cluster, features, security)  # fmt: skip

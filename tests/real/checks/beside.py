@@ -24,6 +24,7 @@ COMMON = {
     "group_consumer_heartbeat_interval_ms": 5000,
     "num_partitions": 1,
     "group_consumer_session_timeout_ms": 1_800_000,
+    "group_consumer_assignment_interval_ms": 0,
 }
 KAFKAS_OWN = {
     # The records are of a fixed time, which its retention would delete.
@@ -31,7 +32,6 @@ KAFKAS_OWN = {
     "group_consumer_max_session_timeout_ms": 1_800_000,
     "offsets_topic_num_partitions": 7,
     "transaction_state_log_num_partitions": 3,
-    "group_consumer_assignment_interval_ms": 0,
     "group_consumer_min_assignment_interval_ms": 0,
     "group_consumer_assignor_offload_enable": "false",
     "transaction_abort_timed_out_transaction_cleanup_interval_ms": 200,

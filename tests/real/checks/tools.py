@@ -336,9 +336,7 @@ def configs(broker):
     """Whatever may have settings: shown, set, or refused by name."""
     config = lambda *more: tool(broker, "kafka.admin.ConfigCommand", *more, check=False)
     of = lambda kind, name: ["--entity-type", kind, "--entity-name", name]
-    has(config("--describe", "--all", *of("brokers", "1")).stdout, "cleanup.policy=delete")
     has(config("--describe", *of("topics", TOPIC)).stdout, f"Dynamic configs for topic {TOPIC} are:")
-    refused(config("--alter", *of("brokers", "1"), "--add-config", "log.retention.ms=1"), "esker.toml")
     refused(config("--alter", *of("topics", TOPIC), "--add-config", "no.such=1"), "no.such")
     refused(config("--alter", *of("topics", TOPIC), "--add-config", "retention.ms=x"), "retention.ms=x", "whole number")
     done = config("--alter", *of("topics", TOPIC), "--add-config", "cleanup.policy=[compact,delete],retention.ms=-1")
@@ -352,6 +350,36 @@ def configs(broker):
     has(config("--alter", *group, "--delete-config", timeout).stdout, "Completed updating")
     refused(config("--alter", *of("users", "u"), "--add-config", "producer_byte_rate=1"), "no quotas")
     refused(config("--alter", *of("users", "u"), "--add-config", "SCRAM-SHA-256=[password=x]"), "SecurityDisabled")
+
+
+def brokers_configs(broker):
+    """The broker's own settings, and those of all brokers: shown with their layers, changed while it runs, kept through kill -9."""
+    config = lambda *more: tool(broker, "kafka.admin.ConfigCommand", "--entity-type", "brokers", *more, check=False)
+    one, every = ["--entity-name", "1"], ["--entity-default"]
+    set_ = lambda which, pairs: has(config("--alter", *which, "--add-config", pairs).stdout, "Completed updating")
+    unset = lambda which, names: has(config("--alter", *which, "--delete-config", names).stdout, "Completed updating")
+    of_topic = lambda: tool(broker, "kafka.admin.ConfigCommand", "--entity-type", "topics", "--entity-name", TOPIC, "--describe", "--all").stdout
+    builtin = "DEFAULT_CONFIG:log.retention.ms=-1"
+    has(config("--describe", "--all", *one).stdout, f"log.retention.ms=-1 sensitive=false synonyms={{{builtin}}}", "group.max.size=2147483647", "data=")
+    set_(every, "log.retention.ms=86400000")
+    set_(one, "log.retention.ms=172800000,log.cleanup.policy=[compact,delete],offset.metadata.max.bytes=9")
+    layers = f"DYNAMIC_BROKER_CONFIG:log.retention.ms=172800000, DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=86400000, {builtin}"
+    for _ in ("while it runs", "after kill -9"):
+        has(config("--describe", *one).stdout, f"synonyms={{{layers}}}", "log.cleanup.policy=compact,delete", "offset.metadata.max.bytes=9")
+        has(config("--describe", *every).stdout, "Default configs for brokers in the cluster are:", "log.retention.ms=86400000")
+        has(of_topic(), f"  retention.ms=172800000 sensitive=false synonyms={{{layers}}}", "cleanup.policy=compact,delete")
+        broker.kill()
+        broker.start()
+    unset(one, "log.retention.ms,log.cleanup.policy,offset.metadata.max.bytes")
+    has(of_topic(), "  retention.ms=86400000 ")
+    unset(every, "log.retention.ms")
+    has(of_topic(), "  retention.ms=-1 ")
+    for which in (one, every):
+        refused(config("--alter", *which, "--add-config", "log.retention.ms=x"), "log.retention.ms", "whole number from -1")
+        refused(config("--alter", *which, "--add-config", "num.partitions=3"), "Cannot update these configs dynamically: [num.partitions]")
+        refused(config("--alter", *which, "--add-config", "no.such=1"), "no.such")
+        expect("=" not in config("--describe", *which).stdout, "something is left")
+    return "described, set, kept, deleted, refused"
 
 
 def not_here(broker):
@@ -381,7 +409,7 @@ def run(report, plan):
             ("features", "describe, upgrade", lambda: features(broker)),
             ("metadata-quorum", "describe", lambda: quorum(broker)),
             ("client-metrics", "list, alter", lambda: client_metrics(broker)),
-            ("configs", "brokers, topics, groups, quotas, SCRAM", lambda: configs(broker)),
+            ("configs", "topics, groups, quotas, SCRAM", lambda: configs(broker)),
         ]
         about_records = [
             ("get-offsets", "both ends of both tiers, by time", lambda: offsets(broker, stamps)),
@@ -397,6 +425,7 @@ def run(report, plan):
         one_by_one = lambda checks: [report.check(client, f"tools: {words}", check) for client, words, check in checks]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(one_by_one, (about_groups, about_records)))
+        report.check("configs", "tools: brokers, one and all, through kill -9", lambda: brokers_configs(broker))
         report.check("compaction-tester", "tools: keys again and again, tombstones", tester.result)
     finally:
         tester.child.kill()
