@@ -13,6 +13,7 @@ pub mod units;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use listen::{HostPort, ListenError, Listener};
 
@@ -274,10 +275,12 @@ impl Config {
     fn set(&mut self, place: Place, name: &str, value: &str) -> Result<(), ConfigError> {
         let bad = |place, reason| ConfigError::Value { place, name: name.to_owned(), value: value.to_owned(), reason };
         if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+            Arc::make_mut(&mut self.coordinators.given).insert(key.name);
             return (key.set)(self, value).map_err(|reason| bad(place, reason));
         }
         if let Some(row) = TABLE.iter().find(|row| row.name == name) {
             let value = topic_value(name, value).map_err(|e| bad(place.clone(), e.to_string()))?;
+            Arc::make_mut(&mut self.coordinators.given).insert(row.name);
             return (row.set)(&mut self.coordinators, &value).map_err(|reason| bad(place, reason));
         }
         let topics_name = settings::of_broker_name(name).unwrap_or(name);

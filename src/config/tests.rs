@@ -52,6 +52,8 @@ fn what_only_a_start_reads_is_described_with_its_value_and_its_default() {
     assert_eq!(told("durability"), (Some("os"), Some("fsync")));
     assert_eq!((told("store").0, told("wal.bytes")), (Some("./esker-data/bucket"), (None, None)));
     assert_eq!(told("listen").0, Some("main=127.0.0.1:9092"));
+    let given: Vec<&str> = config.coordinators.given.iter().copied().collect();
+    assert_eq!(given, ["durability", "memory.bytes"]);
 }
 
 #[test]

@@ -133,13 +133,16 @@ impl BrokerSettings {
     pub fn describe(&self) -> Vec<BrokerSetting> {
         let defaults = self.log.defaults();
         let changed = defaults.changed();
+        let at_start = |name, value: Option<String>, default: &Option<String>| {
+            value.filter(|value| self.file.given.contains(name) || Some(value) != default.as_ref())
+        };
         let fixed = self.file.fixed.iter().map(|one| BrokerSetting {
             name: one.name,
             kind: one.kind,
             dynamic: false,
             broker: None,
             cluster: None,
-            file: one.value.clone().filter(|_| one.value != one.default),
+            file: at_start(one.name, one.value.clone(), &one.default),
             default: one.default.clone(),
             doc: one.doc,
         });
@@ -149,15 +152,15 @@ impl BrokerSettings {
             Some(BrokerSetting { name: one.broker_name?, kind, dynamic: true, broker, cluster, file, default, doc })
         });
         let own = TABLE.iter().map(|row| {
-            let (at_start, default) = ((row.show)(&self.file), row.default());
+            let default = Some(row.default());
             BrokerSetting {
                 name: row.name,
                 kind: row.kind,
                 dynamic: true,
                 broker: changed.broker.get(row.name).cloned(),
                 cluster: changed.cluster.get(row.name).cloned(),
-                file: Some(at_start).filter(|value| *value != default),
-                default: Some(default),
+                file: at_start(row.name, Some((row.show)(&self.file)), &default),
+                default,
                 doc: row.doc,
             }
         });

@@ -1,4 +1,5 @@
 //! What the operator may choose about groups and transactions, with Kafka's names and defaults, also while the broker runs.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub transactions: TransactionOptions,
     /// The broker's settings that only a start changes, for describing them.
     pub fixed: Arc<[FixedSetting]>,
+    /// Names of settings that the start was given, also those of which the value is the default.
+    pub given: Arc<BTreeSet<&'static str>>,
 }
 
 impl Options {

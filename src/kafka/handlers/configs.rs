@@ -27,8 +27,11 @@ const BROKER: i8 = 4;
 const GROUP: i8 = 32;
 /// Types of `ConfigResource` that Kafka has and of which there are none here: loggers of brokers, metrics of clients.
 const WITHOUT_ANY: [i8; 2] = [8, 16];
-/// `AlterConfigOp.OpType`: back to the default.
+/// `AlterConfigOp.OpType`: deleting goes back to the default, lists are added to and taken from.
+const SET: i8 = 0;
 const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
 /// Lists what has settings: topics, the broker, and groups that have some of their own. Version 0 asks for metrics of clients alone.
 pub async fn list(
     endpoint: Arc<Endpoint>,
@@ -192,7 +195,11 @@ pub async fn change(
         let sets = resource.configs.iter();
         let sets =
             sets.map(|config| (config.name.as_str(), config.value.is_some() || config.config_operation == DELETE));
-        let malformed = twice.contains(&(kind, name.clone())) || is_malformed(sets);
+        // Kafka says of a broker's setting that the request is wrong, where of others it says that the setting is.
+        let has_none =
+            |config: &incremental_alter_configs::AlterableConfig| !(SET..=SUBTRACT).contains(&config.config_operation);
+        let without_operation = kind == BROKER && resource.configs.iter().any(has_none);
+        let malformed = without_operation || twice.contains(&(kind, name.clone())) || is_malformed(sets);
         let apply = move |settings: &mut BTreeMap<String, String>| {
             resource.configs.into_iter().try_for_each(|config| apply(settings, &lists, config))
         };
@@ -252,7 +259,8 @@ where
 {
     let Change { kind, name, validate_only, malformed, apply: change } = change;
     if malformed {
-        let message = "a resource may be in the request once, and so may each setting, which needs a value";
+        let message =
+            "a resource may be in the request once, and so may each setting, which needs an operation and a value";
         return (endpoint.refuse(ErrorCode::InvalidRequest), Some(message.to_owned()));
     }
     let altered = match kind {
@@ -296,7 +304,7 @@ where
     (endpoint.fail(call, error), message)
 }
 
-/// One incremental change: 0 sets, 1 deletes, 2 appends to a list, 3 subtracts from a list.
+/// One incremental change.
 fn apply(
     settings: &mut BTreeMap<String, String>,
     lists: &BTreeMap<String, String>,
@@ -304,20 +312,20 @@ fn apply(
 ) -> Result<(), String> {
     let incremental_alter_configs::AlterableConfig { name, config_operation, value } = config;
     match config_operation {
-        0 => {
+        SET => {
             let value = given(name.clone(), value)?;
             settings.insert(name, value);
         }
         DELETE => {
             settings.remove(&name);
         }
-        2 | 3 => {
+        APPEND | SUBTRACT => {
             let Some(in_force) = lists.get(&name) else {
                 return Err(format!("{name} is not a list: it can be set, not added to"));
             };
             let before = settings.get(&name).unwrap_or(in_force).clone();
             let changes = given(name.clone(), value)?;
-            settings.insert(name, edit_list(&before, &changes, config_operation == 2));
+            settings.insert(name, edit_list(&before, &changes, config_operation == APPEND));
         }
         other => return Err(format!("{name}: there is no operation {other}")),
     }

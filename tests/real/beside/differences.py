@@ -90,7 +90,7 @@ RULES = [
     Rule(
         "retention-for-ever",
         "Keeping everything is what Esker is for: retention.ms is -1 unless it is set.",
-        r"\[name=retention\.ms\](\.synonyms.*)?\.value$",
+        r"\[name=(log\.)?retention\.ms\](\.synonyms.*)?\.value$",
     ),
     Rule(
         "always-tiered",
@@ -107,9 +107,25 @@ RULES = [
     ),
     Rule(
         "synonyms",
-        "A topic's settings have the same names in esker.toml and there are none of a cluster, so a setting's synonyms are of its own "
-        "name; Kafka's brokers have others for them (log.*), and keep min.insync.replicas for the cluster.",
-        r"\.synonyms(\[|$)|\[name=min\.insync\.replicas\]\.configSource$",
+        "Kafka's brokers have defaults of retention.ms, segment.ms, segment.jitter.ms and flush.ms under several names "
+        "(log.retention.hours, ...), of which one has a value, and keep min.insync.replicas for the cluster from the start.",
+        r"\.synonyms\[name=log\.(retention|roll|roll\.jitter|flush\.interval)\.(ms|hours),source=5\]|"
+        r"\[name=min\.insync\.replicas\]\.(configSource$|synonyms\[name=min\.insync\.replicas,source=3\])",
+    ),
+    Rule(
+        "more-is-dynamic",
+        "What groups and transactions keep to (group.*, offset.*, offsets.*, transaction.*, transactional.*) can be changed while the broker runs; Kafka's "
+        "brokers have to be started again for most of it.",
+        r"\[resourceType=4,.*(errorCode|\.readOnly)$",
+        ("DescribeConfigs", "IncrementalAlterConfigs"),
+        lambda one: (one.kafka, one.esker) in ((42, 0), (True, False)) and re.search(r"'(group|offsets?|transaction(al)?)\.", str(one.body)),
+    ),
+    Rule(
+        "unknown-settings",
+        "A setting of the broker that nobody knows is refused by its name; Kafka keeps it.",
+        ERROR,
+        ("IncrementalAlterConfigs",),
+        lambda one: (one.kafka, one.esker) == (0, 40) and one.body["resources"][0]["resourceType"] == 4,
     ),
     Rule(
         "any-replication-factor",

@@ -234,7 +234,7 @@ def brokers_configs(w):
         w.settings("g", ["consumer.assignment.interval.ms"], kind=32, includeSynonyms=True)
 
     show()
-    w.settings("1", ["num.partitions", "broker.id", "group.max.size", "transaction.max.timeout.ms"], kind=4, includeSynonyms=True)
+    w.settings("1", ["num.partitions", "group.max.size", "transaction.max.timeout.ms"], kind=4, includeSynonyms=True)
     for scope in ("1", ""):
         for name, values in numbers.items():
             for value in [*values, None]:
@@ -262,6 +262,8 @@ def brokers_configs(w):
     show()
     for scope in ("1", ""):
         for configs in ([("log.preallocate", "true"), ("message.max.bytes", "1000000")], [("log.preallocate", "x")], [("log.preallocate", None)], []):
+            # Kafka does not let go of the cluster's min.insync.replicas.
+            configs = configs + [("min.insync.replicas", "1")] * (scope == "")
             one = [{"name": name, "value": value} for name, value in configs]
             w.call("AlterConfigs", {"resources": [{"resourceType": 4, "resourceName": scope, "configs": one}]})
             show()

@@ -129,7 +129,7 @@ async fn what_cannot_be_changed_is_refused_as_kafka_does_and_all_of_the_request_
         ),
         (&[("group.max.size", SET, Some("5")), ("no.such", SET, Some("1"))], ErrorCode::InvalidConfig, "'no.such'"),
         (&[("group.max.size", APPEND, Some("5"))], ErrorCode::InvalidConfig, "not a list"),
-        (&[("group.max.size", SET, None)], ErrorCode::InvalidRequest, "needs a value"),
+        (&[("group.max.size", SET, None)], ErrorCode::InvalidRequest, "an operation and a value"),
         (
             &[("group.min.session.timeout.ms", SET, Some("9999999"))],
             ErrorCode::InvalidRequest,
