@@ -1,4 +1,5 @@
-//! Row 1: clock, randomness, identifiers, limits, metrics, byte budgets, tasks, and values that are replaced. Uses nothing else of the crate.
+//! Row 1: clock, randomness, identifiers, limits, metrics, byte budgets, tasks, and values that are replaced. Uses nothing else
+//! of the crate.
 pub mod budget;
 pub mod clock;
 pub mod current;

@@ -77,7 +77,7 @@ fn gather(args: &Args) -> Result<Config, Failure> {
 fn settings_help() -> String {
     let mut text = String::from(
         "Settings, for --set, for esker.toml and, as ESKER_WAL_BYTES for wal.bytes, for the environment.\n\
-         Flags win over variables, variables over the file.\n\nBroker:\n",
+         Flags win over variables, variables over the file. What was changed while the broker ran wins over all of them.\n\nBroker:\n",
     );
     for key in KEYS {
         let _ = writeln!(text, "  {} [{}]\n      {}", key.name, key.default, key.help);

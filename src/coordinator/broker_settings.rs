@@ -151,14 +151,16 @@ impl BrokerSettings {
             let (broker, cluster, file) = (one.broker, one.cluster, one.file);
             Some(BrokerSetting { name: one.broker_name?, kind, dynamic: true, broker, cluster, file, default, doc })
         });
+        let together = with(&self.file, changed).check().is_ok();
         let own = TABLE.iter().map(|row| {
+            let fits = |value: &&String| together && (row.set)(&mut Options::default(), value).is_ok();
             let default = Some(row.default());
             BrokerSetting {
                 name: row.name,
                 kind: row.kind,
                 dynamic: true,
-                broker: changed.broker.get(row.name).cloned(),
-                cluster: changed.cluster.get(row.name).cloned(),
+                broker: changed.broker.get(row.name).filter(fits).cloned(),
+                cluster: changed.cluster.get(row.name).filter(fits).cloned(),
                 file: at_start(row.name, Some((row.show)(&self.file)), &default),
                 default,
                 doc: row.doc,

@@ -10,7 +10,8 @@
 //! | [`LOSS_KEY`] | id of the WAL that began with a loss, once groups have begun anew because of it |
 //! | [`TXN_LOSS_KEY`] | the same, once transactional ids were forgotten because of it |
 //!
-//! Keys of others (the log's `broker-settings/`) are passed over. Group ids and transactional ids stand last, so they may hold any character. Fields that are not known are ignored.
+//! Keys of others (the log's `broker-settings/`) are passed over. Group ids and transactional ids stand last, so they may hold
+//! any character. Fields that are not known are ignored.
 pub mod consumer;
 
 use std::collections::BTreeMap;

@@ -212,7 +212,9 @@ pub fn of_broker_name(name: &str) -> Option<&'static str> {
 pub fn describe(defaults: &Defaults, topic: &Values) -> Vec<SettingInfo> {
     let one = |r: &Row| {
         let broker_name = broker_name(r.name);
-        let changed = |values: &Values| broker_name.and_then(|name| values.get(name)).cloned();
+        let changed = |values: &Values| {
+            broker_name.and_then(|name| values.get(name)).filter(|value| r.check(value).is_ok()).cloned()
+        };
         SettingInfo {
             name: r.name,
             value: topic.get(r.name).or_else(|| defaults.get(r.name)).map_or(r.default, String::as_str).to_owned(),

@@ -32,6 +32,9 @@ fn what_is_not_known_or_does_not_fit_is_passed_over_and_kept() {
         Defaults::new(values(&[("retention.ms", "1")]), Changed { broker: broker.clone(), ..Changed::default() });
     assert_eq!(defaults.in_force(), &values(&[("retention.ms", "1")]));
     assert_eq!(defaults.changed().broker, broker);
+    let described = settings::describe(&defaults, &Values::new());
+    let one = described.into_iter().find(|one| one.name == "retention.ms").unwrap();
+    assert_eq!((one.broker, one.value.as_str()), (None, "1"));
 }
 
 #[test]
