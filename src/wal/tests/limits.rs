@@ -135,27 +135,30 @@ fn closing_writes_what_waits_and_refuses_what_comes() {
 }
 
 #[test]
-fn sixteen_producers_share_a_sync() {
+fn what_sixteen_producers_append_during_a_sync_shares_the_next() {
+    const ROUNDS: u64 = 20;
     let fs = FaultyFs::new();
-    fs.set_sync_delay(Duration::from_millis(2));
     let world = World::open(&fs, &WalOptions { file_bytes: 8 << 20, budget_bytes: None, ..options() }).unwrap();
-    std::thread::scope(|scope| {
-        for producer in 0..16 {
-            let world = &world;
-            scope.spawn(move || {
-                let mine = Arc::new(Acks::default());
-                for n in 0..20 {
-                    let frame = Append { sink: mine.clone(), ..world.frame(producer, n, 100, false) };
-                    world.wal.append(frame).unwrap();
-                    assert!(mine.wait(n as usize + 1, || false));
-                }
-            });
-        }
-    });
-    let groups = world.wal.durable_group();
-    assert!(320 / groups >= 8, "320 appends in {groups} syncs");
+    for round in 0..ROUNDS {
+        let busy = Gate::default();
+        world.wal.append(Append { sink: Arc::new(busy.clone()), ..world.frame(99, round, 1, false) }).unwrap();
+        busy.wait_until_reached();
+        std::thread::scope(|scope| {
+            for producer in 0..16 {
+                let world = &world;
+                scope.spawn(move || world.append(producer, round, 100).unwrap());
+            }
+        });
+        busy.open();
+        assert!(world.acks.wait(16 * (round as usize + 1), || false));
+    }
+    assert_eq!(
+        world.wait_durable(2 * ROUNDS),
+        2 * ROUNDS,
+        "one group for the first frame of a round, one for the others"
+    );
     let page = world.metrics.page().unwrap();
-    assert!(page.contains("esker_wal_frames_total 320"), "{page}");
+    assert!(page.contains(&format!("esker_wal_frames_total {}", 17 * ROUNDS)), "{page}");
 }
 
 #[test]
