@@ -1,4 +1,5 @@
-//! State: what the coordinator keeps, as items of which the last value wins.
+//! State: what the coordinators keep, and the broker's settings that were changed while it runs, as items of which the last value
+//! wins.
 //!
 //! A change of some items is one frame in the WAL, so it is there as a whole or not at all. Its payload is a JSON object: a
 //! key's new value, or null where the item is removed. The state chain holds all items as of R. Because a frame says what an

@@ -44,6 +44,20 @@ async fn a_removed_segment_waits_and_then_goes() {
 }
 
 #[tokio::test]
+async fn how_long_removed_segments_wait_can_change_from_round_to_round() {
+    let owned = OwnedBucket::new().await;
+    let mut collector = collector(&owned);
+    sealed(&owned.store, &owned.partition, 0, 10).await;
+    owned.partition.commit(Change::LogStart { to: 10 }).await.unwrap();
+    owned.clock.advance(2 * HOUR);
+    assert_eq!(round(&mut collector).await.removed, 0);
+    collector.keep_removed_for(3 * HOUR_MS);
+    assert_eq!(round(&mut collector).await.removed, 0);
+    collector.keep_removed_for(HOUR_MS);
+    assert_eq!(round(&mut collector).await.removed, 1);
+}
+
+#[tokio::test]
 async fn whole_trees_go_and_only_they() {
     let owned = OwnedBucket::new().await;
     let mut collector = collector(&owned);

@@ -56,6 +56,9 @@ async fn what_a_topic_does_not_fit_is_refused_by_its_name_and_changes_nothing() 
     let log = place.open().await;
     let own = BTreeMap::from([("min.compaction.lag.ms".to_owned(), "1000".to_owned())]);
     log.create_topic(NewTopic { settings: own, ..new_topic("t") }).await.unwrap();
+    set(&log, Scope::Cluster, "esker.removed.retention.ms", Some("77")).await.unwrap();
+    assert_eq!(log.0.registry.removed_retention_ms(), 77, "what the collector goes by");
+    set(&log, Scope::Cluster, "esker.removed.retention.ms", None).await.unwrap();
     let before = log.defaults().changed().clone();
     let refused = set(&log, Scope::Cluster, "log.cleaner.max.compaction.lag.ms", Some("999")).await.unwrap_err();
     assert!(refused.to_string().contains("topic 't'"), "{refused}");

@@ -82,6 +82,7 @@ async fn a_brokers_settings_are_in_force_at_once_and_after_a_restart() {
     raw.change_broker("1", "transaction.max.timeout.ms", Some("599999")).await;
     raw.change_broker("1", "group.consumer.heartbeat.interval.ms", Some("7000")).await;
     assert_eq!(raw.ten_minutes().await, ErrorCode::InvalidTransactionTimeout);
+    assert_eq!(raw.interval("g").await, 7_000);
 
     let setup = setup.restart().await;
     let mut raw = setup.raw().await;

@@ -38,7 +38,7 @@ impl Raw {
         (ErrorCode::from_wire(answer.error_code), answer.error_message.unwrap_or_default())
     }
 
-    async fn interval(&mut self, group: &str) -> i32 {
+    pub(super) async fn interval(&mut self, group: &str) -> i32 {
         let request = ConsumerGroupHeartbeatRequest {
             group_id: group.into(),
             member_id: "m".into(),
