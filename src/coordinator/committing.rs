@@ -61,9 +61,8 @@ impl Coordinator {
         offsets: Vec<(TopicPartition, Commit)>,
     ) -> impl Future<Output = CommitAnswer> + Send + use<> {
         let most = self.0.options().metadata_max_bytes;
-        let answers: Vec<_> = offsets.iter().map(|(_, commit)| check_metadata(&commit.metadata, most)).collect();
-        let accepted = offsets.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(offset, _)| offset);
-        let begun = self.begin_commit(group, member, producer_id, retention_ms, accepted.collect());
+        let mut answers: Vec<_> = offsets.iter().map(|(_, commit)| check_metadata(&commit.metadata, most)).collect();
+        let begun = self.begin_commit(group, member, producer_id, retention_ms, offsets, &mut answers);
         async move {
             if let Some(durable) = begun? {
                 durable.await.unwrap_or_else(|_| Err(ended()))?;
@@ -72,6 +71,7 @@ impl Coordinator {
         }
     }
 
+    /// Commits those offsets whose answers are good so far, if the group lets the client commit them.
     fn begin_commit(
         &self,
         group: &str,
@@ -79,6 +79,7 @@ impl Coordinator {
         producer_id: Option<i64>,
         retention_ms: Option<i64>,
         offsets: Vec<(TopicPartition, Commit)>,
+        answers: &mut [Result<(), GroupError>],
     ) -> Result<Option<oneshot::Receiver<Result<(), GroupError>>>, GroupError> {
         let shards = &self.0.shards;
         let mut shard = shards.lock(group);
@@ -89,32 +90,37 @@ impl Coordinator {
             }
             shard.add(group, self.0.options().max_groups)?;
         }
-        let count = offsets.len() as u64;
         let begun = shard.ask(group, |slot, cx| {
             slot.group.check_commit(member, producer_id.is_some(), cx.now)?;
-            if offsets.is_empty() {
+            let mut accepted = Vec::with_capacity(offsets.len());
+            for ((place, commit), answer) in offsets.into_iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
+                *answer = slot.group.check_place(member, place, producer_id.is_some());
+                if answer.is_ok() {
+                    accepted.push((place, committed(commit, retention_ms, cx.now)));
+                }
+            }
+            if accepted.is_empty() {
                 return Ok(None);
             }
-            let offsets = offsets.into_iter().map(|(place, commit)| (place, committed(commit, retention_ms, cx.now)));
+            let count = accepted.len() as u64;
             let (plan, durable);
             match producer_id {
                 None => {
-                    plan = slot.offsets.commit(group, offsets.collect());
+                    plan = slot.offsets.commit(group, accepted);
                     durable = shards.put_patiently(plan.changes.clone())?;
                 }
                 Some(producer_id) => {
-                    plan = slot.offsets.commit_pending(group, producer_id, offsets.collect());
+                    plan = slot.offsets.commit_pending(group, producer_id, accepted);
                     durable = shards.put(plan.changes.clone())?;
                 }
             }
             slot.offsets.begin(&plan);
+            self.0.counts.commits.inc_by(count);
             let (tell, told) = oneshot::channel();
             shards.finish_later(durable, Finish::Offsets(vec![(group.into(), plan)], tell));
             Ok(Some(told))
         });
-        let begun = begun.unwrap_or_else(|| Err(GroupError::GroupNotFound(group.to_owned())))?;
-        self.0.counts.commits.inc_by(count);
-        Ok(begun)
+        begun.unwrap_or_else(|| Err(GroupError::GroupNotFound(group.to_owned())))
     }
 
     /// Ends what a producer has committed to `groups` within its transaction. `put` writes the changes that this makes,

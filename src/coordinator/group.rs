@@ -8,7 +8,7 @@ use super::consumer::migration;
 use super::consumer::{self, Beat};
 use super::error::GroupError;
 use super::items::consumer::ConsumerItem;
-use super::items::{ClassicItem, GroupItem};
+use super::items::{ClassicItem, GroupItem, TopicPartition};
 use super::offsets::{Offsets, UnusedSince};
 use crate::log::TopicInfo;
 
@@ -172,6 +172,22 @@ impl Group {
         match self {
             Self::Classic(group) => group.check_commit(member, transactional, now),
             Self::Consumer(group) => group.check_commit(member, transactional),
+        }
+    }
+
+    /// Whether a client that may commit may do so of this partition.
+    ///
+    /// # Errors
+    /// As the protocol of the group has them.
+    pub fn check_place(
+        &self,
+        member: &MemberRef,
+        place: TopicPartition,
+        transactional: bool,
+    ) -> Result<(), GroupError> {
+        match self {
+            Self::Classic(_) => Ok(()),
+            Self::Consumer(group) => group.check_place(member, place, transactional),
         }
     }
 

@@ -58,6 +58,6 @@ pub fn weight(id: &str, member: &ConsumerMember) -> usize {
     let names: usize = member.names.iter().map(|name| name.len() + 3).sum();
     let protocols = member.classic.iter().flat_map(|classic| &classic.protocols);
     let protocols: usize = protocols.map(|(name, Blob(bytes))| name.len() + bytes.len() * 4 / 3 + 16).sum();
-    let partitions = member.assigned.len() + member.revoking.len() + member.target.len();
+    let partitions = member.assigned.len() + member.revoking.len() + member.given.len() + member.target.len();
     id.len() + member.client_id.len() + member.client_host.len() + texts + names + protocols + partitions * 4 + 256
 }

@@ -12,7 +12,7 @@ use crate::coordinator::calls::{
 };
 use crate::coordinator::error::GroupError;
 use crate::coordinator::items::consumer::{ConsumerItem, ConsumerMember};
-use crate::coordinator::items::{ClassicItem, GroupItem};
+use crate::coordinator::items::{ClassicItem, GroupItem, TopicPartition};
 
 /// A group of the consumer protocol.
 #[derive(Debug)]
@@ -243,22 +243,41 @@ impl Group {
         }
     }
 
-    /// Whether a client may commit offsets: a member under its present epoch, and anybody while there are no members.
+    /// Whether a client may commit offsets, of some partitions at least: a member under its present epoch or one before, and
+    /// anybody while there are no members. Old clients of transactions do not say who they are.
     ///
     /// # Errors
     /// [`GroupError::UnknownMember`], [`GroupError::StaleMemberEpoch`], or in a transaction, whose clients do not know that,
     /// [`GroupError::IllegalGeneration`].
     pub fn check_commit(&self, member: &MemberRef, transactional: bool) -> Result<(), GroupError> {
-        if self.is_dead {
-            return Err(being_deleted());
+        match self.machine.member(&member.id) {
+            _ if self.is_dead => Err(being_deleted()),
+            _ if member.generation < 0 && self.size() == 0 => Ok(()),
+            None if transactional && *member == MemberRef::default() => Ok(()),
+            None => Err(GroupError::UnknownMember),
+            Some(known) if member.generation <= known.epoch => Ok(()),
+            Some(known) => Err(stale(known, transactional)),
         }
-        if member.generation < 0 && self.size() == 0 {
-            return Ok(());
+    }
+
+    /// Whether a client that may commit may do so of this partition (KIP-1251): under its present epoch, as it knows what it
+    /// may do, and under one before if it has had the partition since then.
+    ///
+    /// # Errors
+    /// [`GroupError::StaleMemberEpoch`], [`GroupError::IllegalGeneration`].
+    pub fn check_place(
+        &self,
+        member: &MemberRef,
+        place: TopicPartition,
+        transactional: bool,
+    ) -> Result<(), GroupError> {
+        match self.machine.member(&member.id) {
+            Some(known) if member.generation != known.epoch => match given_in(known, place) {
+                Some(epoch) if member.generation >= epoch => Ok(()),
+                _ => Err(stale(known, transactional)),
+            },
+            _ => Ok(()),
         }
-        self.check_epoch(&member.id, member.generation).map_err(|error| match error {
-            GroupError::StaleMemberEpoch if transactional => GroupError::IllegalGeneration,
-            error => error,
-        })
     }
 
     /// Whether somebody is a member under that epoch.
@@ -270,8 +289,7 @@ impl Group {
         match self.machine.member(member) {
             None => Err(GroupError::UnknownMember),
             Some(member) if member.epoch == epoch => Ok(()),
-            Some(member) if member.classic.is_some() => Err(GroupError::IllegalGeneration),
-            Some(_) => Err(GroupError::StaleMemberEpoch),
+            Some(member) => Err(stale(member, false)),
         }
     }
 
@@ -313,6 +331,20 @@ impl Group {
 
 fn being_deleted() -> GroupError {
     GroupError::NotAvailable("the group is being deleted".to_owned())
+}
+
+/// A member has another epoch than its client said.
+fn stale(member: &ConsumerMember, transactional: bool) -> GroupError {
+    match member.classic.is_some() || transactional {
+        true => GroupError::IllegalGeneration,
+        false => GroupError::StaleMemberEpoch,
+    }
+}
+
+/// In which epoch a member was given a partition that it has.
+fn given_in(member: &ConsumerMember, place: TopicPartition) -> Option<i32> {
+    let has = member.assigned.contains(&place) || member.revoking.contains(&place);
+    member.given.epoch_of(&place).filter(|_| has)
 }
 
 fn described(id: &str, member: &ConsumerMember) -> DescribedConsumer {

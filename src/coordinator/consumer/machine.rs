@@ -11,7 +11,7 @@ use super::catalog::{Catalog, Subscribed};
 use super::checks::{check, check_epoch, weight};
 use super::partitions::Partitions;
 use super::pattern::Pattern;
-use super::reconcile;
+use super::reconcile::{self, Said};
 use crate::base::Uuid;
 use crate::coordinator::error::GroupError;
 use crate::coordinator::items::TopicPartition;
@@ -161,7 +161,9 @@ impl Machine {
         self.put(&id, member, around.now_ms);
         self.renew_epoch(resubscribed, around.topics);
         self.renew_targets(around.rules);
-        self.reconcile(&id, beat.owned.as_ref(), around.now_ms);
+        let wanted = self.item.members.get(&id).filter(|_| resubscribed).map(|member| self.wanted(member));
+        let said = Said { owned: beat.owned.as_ref(), wanted: wanted.as_ref() };
+        self.reconcile(&id, said, around.now_ms);
         self.touch(&id, around);
         let after = self.item.members.get(&id);
         self.changed |= replaced.is_some() || after != before.as_ref();
@@ -374,11 +376,11 @@ impl Machine {
         first.map(|(assignor, _)| assignor).or(rules.assignors.first().copied()).unwrap_or(Assignor::Uniform)
     }
 
-    fn reconcile(&mut self, id: &str, owned: Option<&Partitions>, now_ms: i64) {
+    fn reconcile(&mut self, id: &str, said: Said<'_>, now_ms: i64) {
         let Some(mut member) = self.item.members.remove(id) else { return };
         let before = member.clone();
         self.release(&member);
-        reconcile::step(&mut member, self.item.target_epoch, owned, |place| !self.held.contains(place));
+        reconcile::step(&mut member, self.item.target_epoch, said, |place| !self.held.contains(place));
         for place in member.assigned.iter().chain(&member.revoking) {
             let is_new = self.held.insert(*place);
             debug_assert!(is_new, "{place:?} has an owner already");

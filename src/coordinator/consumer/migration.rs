@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::Catalog;
-use super::partitions::{Partitions, by_topic};
+use super::partitions::{Given, Partitions, by_topic};
 use crate::coordinator::calls::Now;
 use crate::coordinator::classic::CONSUMER;
 use crate::coordinator::embedded::{Assignment, Named, Subscription};
@@ -34,6 +34,7 @@ pub fn taken_over(item: ClassicItem, catalog: &dyn Catalog) -> Result<ConsumerIt
         member.assigned.retain(|place| owned.insert(*place));
         (member.epoch, member.previous_epoch) = (generation, generation);
         member.target.clone_from(&member.assigned);
+        member.given = Given::all_in(generation, &member.assigned);
         taken.members.insert(id, member);
     }
     Ok(taken)

@@ -1,6 +1,7 @@
 //! The pure machine: what each call does and why it is refused; and a model under random interleavings.
 mod answers;
 mod classic;
+mod commits;
 mod epochs;
 mod model;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Uuid;
-use crate::coordinator::consumer::partitions::{self, Partitions};
+use crate::coordinator::consumer::partitions::{self, Given, Partitions};
 use crate::coordinator::items::Blob;
 
 /// A group of the consumer protocol.
@@ -61,6 +61,9 @@ pub struct ConsumerMember {
     /// Partitions that it has not given up yet.
     #[serde(default, with = "partitions", skip_serializing_if = "Partitions::is_empty")]
     pub revoking: Partitions,
+    /// In which epochs it was given those that it owns and those that it has not given up. Without it: in the present one.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
     /// Partitions that it shall own in the end.
     #[serde(default, with = "partitions", skip_serializing_if = "Partitions::is_empty")]
     pub target: Partitions,

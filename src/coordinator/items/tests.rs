@@ -86,6 +86,7 @@ fn items_of_others_are_passed_over_and_damaged_ones_named() {
 
 #[test]
 fn the_format_of_consumer_groups_stays_what_it_is() {
+    use crate::coordinator::consumer::partitions::Given;
     use crate::coordinator::items::consumer::{ClassicSide, ConsumerItem, ConsumerMember, MemberState};
     let places =
         |numbers: &[i32]| numbers.iter().map(|&partition| TopicPartition { topic: TOPIC, partition }).collect();
@@ -103,6 +104,7 @@ fn the_format_of_consumer_groups_stays_what_it_is() {
         state: MemberState::Unrevoked,
         assigned: places(&[0, 1, 2, 7]),
         revoking: places(&[3]),
+        given: Given::all_in(3, &places(&[0, 3])),
         target: places(&[0]),
         classic: None,
     };
@@ -122,7 +124,7 @@ fn the_format_of_consumer_groups_stays_what_it_is() {
         "members": { "m": {
             "instance": "i", "rack": "r", "client_id": "c", "client_host": "/127.0.0.1", "rebalance_ms": 60_000,
             "names": ["t"], "pattern": "t.*", "assignor": "range", "epoch": 4, "previous_epoch": 3, "state": "unrevoked",
-            "assigned": { &id: "0-2,7" }, "revoking": { &id: "3" }, "target": { &id: "0" },
+            "assigned": { &id: "0-2,7" }, "revoking": { &id: "3" }, "given": [[3, { &id: "0,3" }]], "target": { &id: "0" },
         }, "o": {
             "client_id": "o", "client_host": "", "rebalance_ms": 0, "epoch": 5, "previous_epoch": 0, "state": "stable",
             "classic": { "session_ms": 10_000, "protocols": [["range", "AAE"]] },

@@ -70,6 +70,38 @@ fn an_answer_that_was_lost_is_given_again_also_when_it_ended_a_revocation() {
 }
 
 #[test]
+fn what_a_member_does_not_want_any_more_is_added_to_what_it_gives_up() {
+    let mut group = Setup::new(&[("t1", 2), ("t2", 1), ("t3", 1)]);
+    let all = places(&[("t1", &[0, 1]), ("t2", &[0]), ("t3", &[0])]);
+    let wants = |names: &[&str], owned: &Partitions| Beat { epoch: 1, owned: Some(owned.clone()), ..enter("a", names) };
+    assert_eq!(group.told(&enter("a", &["t1", "t2", "t3"])), (1, Some(all.clone())));
+    // It gives up all of t1 first, and then t2 too; it stays at its epoch until it has done both.
+    let (some, one) = (places(&[("t2", &[0]), ("t3", &[0])]), places(&[("t3", &[0])]));
+    assert_eq!(group.told(&wants(&["t2", "t3"], &all)), (1, Some(some.clone())));
+    assert_eq!(group.told(&wants(&["t3"], &all)), (1, Some(one.clone())));
+    assert_eq!(group.machine.member("a").unwrap().revoking, &all - &one);
+    assert_eq!(group.told(&enter("b", &["t1"])), (4, Some(Partitions::new())), "nothing is given up yet");
+    assert_eq!(group.told(&owns("a", 1, &some)), (1, None), "t2 is left");
+    // What it wants again meanwhile it gets back when the rest is done.
+    assert_eq!(group.told(&wants(&["t2", "t3"], &some)), (1, Some(one.clone())));
+    assert_eq!(group.told(&owns("a", 1, &one)), (5, Some(some)));
+    assert_eq!(group.told(&alive("b", 4)), (5, Some(places(&[("t1", &[0, 1])]))));
+}
+
+#[test]
+fn a_member_stays_at_its_epoch_until_it_has_given_up_all_that_it_shall_not_own() {
+    let mut group = Setup::new(&[("t1", 3)]);
+    let of = |numbers: &[i32]| places(&[("t1", numbers)]);
+    group.told(&enter("a", &["t1"]));
+    group.told(&enter("b", &["t1"]));
+    assert_eq!(group.told(&owns("a", 1, &of(&[0, 1, 2]))), (1, Some(of(&[0, 1]))));
+    // Another one comes meanwhile: there is more to give up when the first part is done.
+    group.told(&enter("c", &["t1"]));
+    assert_eq!(group.told(&owns("a", 1, &of(&[0, 1]))), (1, Some(of(&[0]))));
+    assert_eq!(group.told(&owns("a", 1, &of(&[0]))), (3, None));
+}
+
+#[test]
 fn whoever_does_not_give_up_in_time_is_gone() {
     let mut group = Setup::new(&[("t1", 2)]);
     group.told(&enter("a", &["t1"]));

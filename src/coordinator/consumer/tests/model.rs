@@ -274,25 +274,27 @@ impl World {
         }
     }
 
-    fn may_commit(&self, id: &str, epoch: i32) -> bool {
-        let member = MemberRef { id: id.to_owned(), instance_id: None, generation: epoch };
-        self.group.check_commit(&member, false).is_ok()
+    fn may_commit(&self, ghost: &Ghost, place: TopicPartition) -> bool {
+        let member = MemberRef { id: ghost.id.clone(), instance_id: None, generation: ghost.epoch };
+        self.group.check_commit(&member, false).is_ok() && self.group.check_place(&member, place, false).is_ok()
     }
 
-    /// No two members own one partition: not those that are, nor those that were and may still commit. Clients that are no
+    /// No two members own one partition: not those that are, nor those that were and may still commit it. Clients that are no
     /// members any more may not know it yet.
     fn check(&self) {
         let is_member = |id: &str| self.group.check_epoch(id, ENTER) != Err(GroupError::UnknownMember);
         let members = self.clients.iter().filter(|client| is_member(&client.id));
-        let members = members.map(|client| (&client.id, &client.owned));
-        let is_left = |ghost: &&Ghost| {
-            self.may_commit(&ghost.id, ghost.epoch) && self.clients.iter().all(|client| client.id != ghost.id)
-        };
-        let ghosts = self.ghosts.iter().filter(is_left).map(|ghost| (&ghost.id, &ghost.owned));
-        let mut owned = Partitions::new();
-        for (id, own) in members.chain(ghosts) {
-            for place in own {
-                assert!(owned.insert(*place), "{place:?} is owned twice, also by {id}");
+        let mut owners = BTreeMap::new();
+        for client in members {
+            for place in &client.owned {
+                let other = owners.insert(*place, &client.id);
+                assert_eq!(other, None, "{place:?} is owned twice, also by {}", client.id);
+            }
+        }
+        for ghost in self.ghosts.iter().filter(|ghost| self.clients.iter().all(|client| client.id != ghost.id)) {
+            for place in ghost.owned.iter().filter(|place| self.may_commit(ghost, **place)) {
+                let owner = owners.entry(*place).or_insert(&ghost.id);
+                assert_eq!(*owner, &ghost.id, "{place:?} has an owner, and may be committed by another member");
             }
         }
     }

@@ -69,7 +69,13 @@ async fn two_members_share_a_topic_commit_and_go_on_after_a_restart() {
         generation_id_or_member_epoch: epoch,
         topics: vec![OffsetCommitRequestTopic {
             topic_id: topic.id,
-            partitions: vec![OffsetCommitRequestPartition { committed_offset: 5, ..Default::default() }],
+            partitions: [0, 1]
+                .map(|partition_index| OffsetCommitRequestPartition {
+                    partition_index,
+                    committed_offset: 5,
+                    ..Default::default()
+                })
+                .into(),
             ..OffsetCommitRequestTopic::default()
         }],
         ..OffsetCommitRequest::default()
@@ -85,13 +91,20 @@ async fn two_members_share_a_topic_commit_and_go_on_after_a_restart() {
         };
         OffsetFetchRequest { groups: vec![group], ..OffsetFetchRequest::default() }
     };
-    for (member, epoch, expected) in
-        [("a", 3, ErrorCode::None), ("a", 2, ErrorCode::StaleMemberEpoch), ("x", 3, ErrorCode::UnknownMemberId)]
-    {
+    use ErrorCode::{StaleMemberEpoch, UnknownMemberId};
+    // A late commit counts for what the member has had since then: "a" has had partition 0 and no more partition 1.
+    for (member, epoch, committed, fetched) in [
+        ("a", 3, [ErrorCode::None; 2], ErrorCode::None),
+        ("a", 2, [ErrorCode::None, StaleMemberEpoch], StaleMemberEpoch),
+        ("a", 1, [StaleMemberEpoch; 2], StaleMemberEpoch),
+        ("a", 4, [StaleMemberEpoch; 2], StaleMemberEpoch),
+        ("x", 3, [UnknownMemberId; 2], UnknownMemberId),
+    ] {
         let answer = raw.call(10, &commit(member, epoch)).await;
-        assert_eq!(code(answer.topics[0].partitions[0].error_code), expected);
+        let codes: Vec<_> = answer.topics[0].partitions.iter().map(|partition| code(partition.error_code)).collect();
+        assert_eq!(codes, committed, "{member} at {epoch}");
         let answer = raw.call(10, &fetch(member, epoch)).await;
-        assert_eq!(code(answer.groups[0].error_code), expected);
+        assert_eq!(code(answer.groups[0].error_code), fetched, "{member} at {epoch}");
     }
     let answer = raw.call(10, &fetch("a", 3)).await;
     assert_eq!(answer.groups[0].topics[0].partitions[0].committed_offset, 5);
@@ -151,7 +164,7 @@ async fn refusals_have_kafkas_codes() {
     ] {
         let answer = beat(&mut raw, &request).await;
         assert_eq!(code(answer.error_code), expected, "{request:?}");
-        assert!(answer.error_message.is_some());
+        assert_eq!((answer.error_message.is_some(), answer.member_id, answer.member_epoch), (true, None, 0));
     }
     // A member of version 0 is given an id.
     let answer = raw.call(0, &enter("")).await;
@@ -173,6 +186,7 @@ async fn administrators_see_the_group() {
     assert_eq!((group.group_state.as_str(), group.group_epoch, group.assignment_epoch), ("Stable", 2, 2));
     assert_eq!((group.assignor_name.as_str(), group.members.len()), ("uniform", 1));
     let described::Member { member_id, member_epoch, client_id, assignment, member_type, .. } = &group.members[0];
+    assert_eq!(group.members[0].subscribed_topic_regex.as_deref(), Some(""), "no pattern is an empty one");
     assert_eq!((member_id.as_str(), *member_epoch, client_id.as_str(), *member_type), ("a", 2, "test", 1));
     assert_eq!(assignment.topic_partitions[0].topic_name, "t");
     assert_eq!(&group.members[0].target_assignment, assignment);
