@@ -92,9 +92,9 @@ impl Producers {
         if let Some(mark) = known.batches.iter().find(same) {
             return Ok(Verdict::Repeated(*mark));
         }
-        let Some(newest) = known.batches.back() else { return Ok(Verdict::New) };
-        let expected = follows(newest.last_sequence, 1);
-        let after_loss = self.lost_until.is_some_and(|end| newest.last_offset < end);
+        let newest = known.batches.back();
+        let expected = newest.map_or(0, |newest| follows(newest.last_sequence, 1));
+        let after_loss = self.lost_until.is_some_and(|end| newest.is_none_or(|newest| newest.last_offset < end));
         if first == expected || (after_loss && first > expected) {
             Ok(Verdict::New)
         } else {
@@ -104,10 +104,7 @@ impl Producers {
 
     /// Remembers a batch that was appended at `now_ms`.
     pub fn record(&mut self, producer_id: i64, epoch: i16, mark: BatchMark, now_ms: i64) {
-        if !self.known.contains_key(&producer_id) && self.known.len() >= Limits::PRODUCERS_PER_PARTITION_MAX {
-            self.forget_the_most_silent();
-        }
-        let known = self.known.entry(producer_id).or_default();
+        let known = self.entry(producer_id);
         if epoch != known.epoch {
             known.epoch = epoch;
             known.batches.clear();
@@ -137,17 +134,24 @@ impl Producers {
         }
     }
 
-    /// Remembers a marker: its epoch is the lowest that may go on, and where it is a new one sequences begin anew.
+    /// Remembers a marker: its epoch is the lowest that may go on, and where it is a new one sequences begin anew. So they do
+    /// where a transaction had the partition and wrote nothing to it.
     /// The coordinator is this broker, so its epoch is the leader epoch.
     pub fn record_end(&mut self, producer_id: i64, epoch: i16, coordinator_epoch: i32, now_ms: i64) {
-        if let Some(known) = self.known.get_mut(&producer_id) {
-            known.last_timestamp = now_ms;
-            known.coordinator_epoch = coordinator_epoch;
-            if epoch > known.epoch {
-                known.epoch = epoch;
-                known.batches.clear();
-            }
+        let known = self.entry(producer_id);
+        known.last_timestamp = now_ms;
+        known.coordinator_epoch = coordinator_epoch;
+        if epoch > known.epoch {
+            known.epoch = epoch;
+            known.batches.clear();
         }
+    }
+
+    fn entry(&mut self, producer_id: i64) -> &mut Producer {
+        if !self.known.contains_key(&producer_id) && self.known.len() >= Limits::PRODUCERS_PER_PARTITION_MAX {
+            self.forget_the_most_silent();
+        }
+        self.known.entry(producer_id).or_default()
     }
 
     /// All of them, by id.

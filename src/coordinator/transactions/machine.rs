@@ -237,6 +237,9 @@ impl Transaction {
             Outcome::Aborted => Status::Aborted,
         };
         let mut next = Entry { version: call.version, ..self.entry.settled(status, now_ms) };
+        if !self.entry.is_open() {
+            next.start_ms = now_ms; // nothing was in it: it began with its end
+        }
         let mut marker_epoch = self.entry.epoch;
         if call.version >= TV2 {
             marker_epoch = marker_epoch.saturating_add(1);

@@ -43,6 +43,25 @@ fn after_a_loss_one_jump_forward_is_accepted_and_none_back() {
 }
 
 #[test]
+fn whoever_is_known_by_a_marker_alone_begins_at_zero() {
+    let mut p = Producers::default();
+    p.record_end(7, 2, 1, 1);
+    for p in [&p, &Producers::from_archive(&p.to_archive())] {
+        assert_eq!(p.check(7, 1, 0, 0), Err(Violation::Fenced { current: 2 }));
+        assert_eq!(p.check(7, 2, 3, 3), Err(Violation::OutOfOrder { expected: 0 }));
+        assert_eq!(p.check(7, 2, 0, 3), Ok(Verdict::New));
+    }
+    p.lost_until(10);
+    assert_eq!(p.check(7, 2, 3, 3), Ok(Verdict::New), "what it wrote after the marker may be lost");
+    // A marker of its own epoch leaves its sequences as they are, one of a new epoch does not.
+    p.record(7, 2, mark(0, 4, 10), 2);
+    p.record_end(7, 2, 1, 3);
+    assert_eq!(p.check(7, 2, 4, 4), Ok(Verdict::New));
+    p.record_end(7, 3, 1, 4);
+    assert_eq!(p.check(7, 3, 0, 0), Ok(Verdict::New));
+}
+
+#[test]
 fn the_coordinator_of_the_last_marker_is_known_after_a_restart() {
     let mut producers = Producers::default();
     producers.record(7, 0, mark(0, 1, 0), 1);

@@ -216,6 +216,15 @@ fn an_end_of_the_newer_version_raises_the_epoch_and_of_the_older_one_does_not() 
 }
 
 #[test]
+fn a_transaction_that_was_aborted_with_nothing_in_it_began_with_its_end() {
+    let call = EndCall { producer: who(5), outcome: Outcome::Aborted, version: TV2 };
+    for (status, start_ms) in [(Status::Empty, 300), (Status::Committed, 300), (Status::Ongoing, 100)] {
+        let End::Now(ending) = at(status).end(call, 300, || FRESH).unwrap() else { panic!("not now") };
+        assert_eq!(ending.entry.start_ms, start_ms, "{status:?}");
+    }
+}
+
+#[test]
 fn the_end_at_the_last_epoch_brings_a_new_producer_id_and_is_answered_again() {
     let mut transaction = at(Status::Ongoing);
     transaction.entry.epoch = i16::MAX - 1;

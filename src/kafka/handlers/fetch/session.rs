@@ -120,6 +120,11 @@ impl Sessions {
         }
         *partitions -= session.wanted.len();
         session.update(request, by_id);
+        if session.wanted.is_empty() {
+            // Nothing is left to go on with.
+            sessions.remove(&request.session_id);
+            return Ok(Begun { session_id: 0, wanted: Arc::default(), first: 0, incremental: false });
+        }
         *partitions += session.wanted.len();
         session.next_epoch = session.next_epoch.checked_add(1).unwrap_or(1);
         session.last_used = now;

@@ -99,6 +99,19 @@ fn wrong_ids_epochs_and_names_are_refused() {
 }
 
 #[test]
+fn a_session_of_which_everything_was_forgotten_is_over() {
+    let sessions = sessions();
+    let id = sessions.begin(&request(0, 0, &[("a", 0, 5), ("b", 1, 6)], &[]), false, NOW).unwrap().session_id;
+    let begun = sessions.begin(&request(id, 1, &[], &[("a", 0)]), false, NOW).unwrap();
+    assert_eq!((begun.session_id, begun.wanted.len()), (id, 1));
+    let begun = sessions.begin(&request(id, 2, &[], &[("b", 1)]), false, NOW).unwrap();
+    assert_eq!((begun.session_id, begun.wanted.len()), (0, 0));
+    let gone = sessions.begin(&request(id, 3, &[("a", 0, 5)], &[]), false, NOW);
+    assert_eq!(gone.unwrap_err(), ErrorCode::FetchSessionIdNotFound);
+    assert_eq!(sessions.lock().partitions, 0);
+}
+
+#[test]
 fn without_room_consumers_are_served_without_a_session_and_the_silent_make_room() {
     let sessions = sessions();
     let begin = |now| sessions.begin(&request(0, 0, &[("a", 0, 5)], &[]), false, now).unwrap();
@@ -140,7 +153,7 @@ proptest! {
             prop_assert_eq!(begun.wanted.len(), model.len());
             prop_assert_eq!(sessions.lock().partitions, model.len());
             sessions.end(&begun, begun.wanted.iter().map(|_| nothing_new(1)).collect());
-            (id, epoch) = (begun.session_id, epoch + 1);
+            (id, epoch) = (begun.session_id, if begun.session_id == 0 { 0 } else { epoch + 1 });
         }
     }
 }
