@@ -3,12 +3,14 @@ mod admin;
 mod broker_settings;
 mod consumer_groups;
 mod fetching;
+mod finding;
 mod group_client;
 mod group_settings;
 mod groups;
 mod placement;
 mod producing;
 mod protocol;
+mod repeated;
 mod security;
 mod transactions;
 

@@ -1,15 +1,8 @@
 //! What consumers are told.
 use super::*;
-use crate::kafka::client::{EARLIEST, FetchLimits, LATEST, MAX_TIMESTAMP};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, PartitionData,
-};
-use crate::kafka::messages::list_offsets::{
-    EARLIEST_PENDING_UPLOAD, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
-};
-use crate::kafka::messages::offset_for_leader_epoch::{
-    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 
 fn request(topic: &Topic, positions: &[(i32, i64)]) -> FetchRequest {
@@ -38,9 +31,6 @@ fn partitions(response: &FetchResponse) -> Vec<&PartitionData> {
 fn read(partition: &PartitionData) -> Vec<(i64, String)> {
     records(&partition.records.as_ref().unwrap().to_bytes())
 }
-
-const LIMITS: FetchLimits =
-    FetchLimits { max_wait: Duration::from_millis(100), partition_max_bytes: 1 << 20, committed_only: false };
 
 #[tokio::test]
 async fn every_version_reads_the_same_records_hot_and_cold() {
@@ -141,6 +131,13 @@ async fn errors_stay_with_their_partition() {
         fenced.topics[0].partitions[0].current_leader_epoch = epoch;
         assert_eq!(codes(&raw.call(12, &fenced).await), [code]);
     }
+    // Where a partition was not read its aborted transactions are not known; where there is no partition there are none.
+    let mut beyond = request(&topic, &[(0, 5), (8, 0), (0, 0)]);
+    beyond.topics[0].partitions[2].current_leader_epoch = ours + 1;
+    let response = raw.call(12, &beyond).await;
+    let known =
+        partitions(&response).iter().map(|partition| partition.aborted_transactions.is_some()).collect::<Vec<_>>();
+    assert_eq!(known, [false, true, false]);
 }
 
 #[tokio::test]
@@ -204,50 +201,6 @@ async fn a_session_reads_on_without_naming_its_partitions() {
 }
 
 #[tokio::test]
-async fn offsets_are_found_by_time_and_by_name() {
-    let setup = Setup::new().await;
-    let topic = setup.topic("t", 1).await;
-    let client = setup.client().await;
-    client.produce(&topic, 0, batch(&["a", "b", "c"])).await.unwrap();
-    let offset = async |timestamp| client.list_offsets("t", &[0], timestamp, false).await.unwrap()[0].offset;
-    assert_eq!((offset(EARLIEST).await, offset(LATEST).await, offset(MAX_TIMESTAMP).await), (0, 3, 2));
-    assert_eq!((offset(1_700_000_000_001).await, offset(1_800_000_000_000).await), (1, -1));
-
-    let mut raw = setup.raw().await;
-    let mut found = async |version: i16, timestamp: i64, epoch: i32| -> ListOffsetsPartitionResponse {
-        let partition = ListOffsetsPartition { partition_index: 0, current_leader_epoch: epoch, timestamp };
-        let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![partition] }];
-        let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
-        raw.call(version, &request).await.topics[0].partitions[0].clone()
-    };
-    for version in 1..=11 {
-        let answer = found(version, LATEST, -1).await;
-        assert_eq!((answer.error_code, answer.offset), (0, 3), "version {version}");
-        let max = ErrorCode::from_wire(found(version, MAX_TIMESTAMP, -1).await.error_code);
-        assert_eq!(max, if version < 7 { ErrorCode::UnsupportedVersion } else { ErrorCode::None });
-        let unsealed = found(version, EARLIEST_PENDING_UPLOAD, -1).await;
-        let expected = if version < 11 { (ErrorCode::UnsupportedVersion, -1) } else { (ErrorCode::None, 0) };
-        assert_eq!((ErrorCode::from_wire(unsealed.error_code), unsealed.offset), expected, "version {version}");
-    }
-    assert_eq!(ErrorCode::from_wire(found(4, LATEST, 999).await.error_code), ErrorCode::UnknownLeaderEpoch);
-}
-
-#[tokio::test]
-async fn the_end_of_an_epoch_is_where_the_next_one_begins() {
-    let setup = Setup::new().await;
-    let topic = setup.topic("t", 1).await;
-    setup.client().await.produce(&topic, 0, batch(&["a", "b"])).await.unwrap();
-    let epoch = i32::try_from(setup.log.epoch()).unwrap();
-    for version in 2..=4 {
-        let partition = OffsetForLeaderPartition { leader_epoch: epoch, ..OffsetForLeaderPartition::default() };
-        let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions: vec![partition] }];
-        let request = OffsetForLeaderEpochRequest { replica_id: -1, topics };
-        let answer = setup.raw().await.call(version, &request).await.topics[0].partitions[0].clone();
-        assert_eq!((answer.error_code, answer.leader_epoch, answer.end_offset), (0, epoch, 2));
-    }
-}
-
-#[tokio::test]
 async fn a_stop_ends_long_polls_and_connections() {
     let setup = Setup::new().await;
     let topic = setup.topic("t", 1).await;
@@ -261,27 +214,6 @@ async fn a_stop_ends_long_polls_and_connections() {
         setup.serving.await.unwrap();
     };
     tokio::time::timeout(Duration::from_secs(4), ended).await.unwrap();
-}
-
-#[tokio::test]
-async fn deleted_records_are_gone_for_readers() {
-    use crate::kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
-    let setup = Setup::new().await;
-    let topic = setup.topic("t", 1).await;
-    let client = setup.client().await;
-    for value in ["a", "b", "c", "d"] {
-        client.produce(&topic, 0, batch(&[value])).await.unwrap();
-    }
-    let mut raw = setup.raw().await;
-    for (version, offset, expected) in [(0, 2, 2), (1, 1, 2), (2, -1, 4)] {
-        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
-        let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions }];
-        let answer = raw.call(version, &DeleteRecordsRequest { topics, timeout_ms: 1000 }).await;
-        let answer = &answer.topics[0].partitions[0];
-        assert_eq!((answer.error_code, answer.low_watermark), (0, expected));
-    }
-    let error = client.fetch(&topic, &[(0, 1)], LIMITS).await.unwrap_err();
-    assert!(error.to_string().contains("OFFSET_OUT_OF_RANGE"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

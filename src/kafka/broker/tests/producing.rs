@@ -107,3 +107,34 @@ async fn senseless_acks_unknown_ids_and_old_formats_are_refused_by_name() {
     let response = raw.call(9, &request(&topic, -1, &none)).await;
     assert_eq!(outcomes(&response)[0].1, ErrorCode::InvalidRecord);
 }
+
+#[tokio::test]
+async fn where_a_partition_begins_is_told_unless_what_came_is_no_batch_for_it() {
+    let setup = Setup::new().await;
+    let topic = setup.topic("t", 1).await;
+    let client = setup.client().await;
+    let (id, epoch) = client.new_producer_id().await.unwrap();
+    client.produce(&topic, 0, batch(&["a", "b", "c"])).await.unwrap();
+    setup.log.partition("t", 0).unwrap().delete_records(2).await.unwrap();
+    let mut corrupt = batch(&["x"]).to_vec();
+    *corrupt.last_mut().unwrap() ^= 1;
+    let mut old = batch(&["x"]).to_vec();
+    old[16] = 1;
+    let of_sequence = |base_sequence| batch_of(&["x"], Codec::None, Producer { id, epoch, base_sequence });
+    let large = batch(&["x".repeat(2 << 20).as_str()]);
+    let mut raw = setup.raw().await;
+    for (index, records, expected, log_start) in [
+        (0, batch(&["good"]), ErrorCode::None, 2),
+        (0, of_sequence(0), ErrorCode::None, 2),
+        (0, of_sequence(7), ErrorCode::OutOfOrderSequenceNumber, 2),
+        (0, Bytes::new(), ErrorCode::InvalidRecord, 2),
+        (0, corrupt.into(), ErrorCode::CorruptMessage, -1),
+        (0, old.into(), ErrorCode::UnsupportedForMessageFormat, -1),
+        (0, large, ErrorCode::MessageTooLarge, -1),
+        (9, batch(&["nowhere"]), ErrorCode::UnknownTopicOrPartition, -1),
+    ] {
+        let answer = raw.call(9, &request(&topic, -1, &[(index, records)])).await;
+        let answer = &answer.responses[0].partition_responses[0];
+        assert_eq!((ErrorCode::from_wire(answer.error_code), answer.log_start_offset), (expected, log_start));
+    }
+}

@@ -159,6 +159,9 @@ async fn metadata_creates_what_it_is_asked_for_in_every_version() {
     assert_eq!(raw.call(1, &none).await.topics.len(), 0);
     let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
     assert_eq!(raw.call(12, &all).await.topics.len(), 14);
+    let twice = raw.call(12, &by_name(&["new-1", "no/name", "new-1", "no/name"])).await;
+    let told = [("new-1".to_owned(), ErrorCode::None, 1), ("no/name".to_owned(), ErrorCode::InvalidTopic, 0)];
+    assert_eq!(described(&twice), told, "what is asked for twice is told once");
 }
 
 #[tokio::test]
@@ -197,6 +200,11 @@ async fn producer_ids_are_fresh() {
     let idempotent = InitProducerIdRequest { transactional_id: None, ..InitProducerIdRequest::default() };
     let (first, second) = (raw.call(4, &idempotent).await, raw.call(4, &idempotent).await);
     assert_eq!((first.error_code, first.producer_epoch), (0, 0));
+    // Whoever says who it is says all of it.
+    for (producer_id, producer_epoch, expected) in [(5, 3, 0), (5, -1, 42), (-1, 3, 42)] {
+        let answer = raw.call(4, &InitProducerIdRequest { producer_id, producer_epoch, ..idempotent.clone() }).await;
+        assert_eq!((answer.error_code, answer.producer_id > 0), (expected, expected == 0));
+    }
     assert_eq!(first.producer_id >> 32, i64::from(setup.log.epoch()));
     assert_ne!(first.producer_id, second.producer_id);
 }
@@ -213,4 +221,5 @@ async fn the_cluster_is_one_broker() {
     let controllers = DescribeClusterRequest { endpoint_type: 2, ..DescribeClusterRequest::default() };
     let answer = raw.call(1, &controllers).await;
     assert_eq!(ErrorCode::from_wire(answer.error_code), ErrorCode::MismatchedEndpointType);
+    assert_eq!((answer.cluster_id.as_str(), answer.endpoint_type), ("", 1), "nothing else is told");
 }

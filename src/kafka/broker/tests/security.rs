@@ -31,15 +31,28 @@ async fn there_are_no_users() {
     let everybody = DescribeUserScramCredentialsRequest { users: None };
     let answer = raw.call(0, &everybody).await;
     assert_eq!((answer.error_code, answer.results.len()), (0, 0));
-    let one = DescribeUserScramCredentialsRequest { users: Some(vec![UserName { name: "u".into() }]) };
-    assert_eq!(raw.call(0, &one).await.results[0].error_code, ErrorCode::ResourceNotFound.code());
+    let users = ["u", "v", "u"].map(|name| UserName { name: name.into() });
+    let results = raw.call(0, &DescribeUserScramCredentialsRequest { users: Some(users.to_vec()) }).await.results;
+    let results = results.iter().map(|result| (result.user.as_str(), ErrorCode::from_wire(result.error_code)));
+    assert_eq!(results.collect::<Vec<_>>(), [("u", ErrorCode::DuplicateResource), ("v", ErrorCode::ResourceNotFound)]);
+
+    let deletions: &[(&str, i8, ErrorCode)] = &[
+        ("a", 1, ErrorCode::ResourceNotFound),
+        ("b", 2, ErrorCode::ResourceNotFound),
+        ("c", 0, ErrorCode::UnsupportedSaslMechanism),
+        ("d", 3, ErrorCode::UnsupportedSaslMechanism),
+        ("", 1, ErrorCode::UnacceptableCredential),
+    ];
+    let deletion =
+        |(name, mechanism, _): &(&str, i8, _)| ScramCredentialDeletion { name: (*name).into(), mechanism: *mechanism };
     let request = AlterUserScramCredentialsRequest {
-        deletions: vec![ScramCredentialDeletion { name: "u".into(), mechanism: 1 }],
-        upsertions: vec![ScramCredentialUpsertion { name: "v".into(), ..Default::default() }],
+        deletions: deletions.iter().map(deletion).collect(),
+        upsertions: vec![ScramCredentialUpsertion { name: "v".into(), mechanism: 1, ..Default::default() }],
     };
     let results = raw.call(0, &request).await.results;
     let results = results.iter().map(|result| (result.user.as_str(), ErrorCode::from_wire(result.error_code)));
-    assert_eq!(results.collect::<Vec<_>>(), [("u", ErrorCode::ResourceNotFound), ("v", ErrorCode::SecurityDisabled)]);
+    let expected = deletions.iter().map(|(name, _, code)| (*name, *code)).chain([("v", ErrorCode::SecurityDisabled)]);
+    assert_eq!(results.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]

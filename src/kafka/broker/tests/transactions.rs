@@ -1,24 +1,22 @@
 //! What transactional producers, those who read what they wrote, and administrators are told.
+mod admin;
+mod offsets;
+
 use super::*;
 use crate::kafka::errors::ErrorCode;
-use crate::kafka::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::kafka::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use crate::kafka::messages::api_versions::ApiVersionsRequest;
-use crate::kafka::messages::describe_producers::{self, DescribeProducersRequest};
-use crate::kafka::messages::describe_transactions::DescribeTransactionsRequest;
 use crate::kafka::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::kafka::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use crate::kafka::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-use crate::kafka::messages::list_transactions::ListTransactionsRequest;
 use crate::kafka::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::kafka::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use crate::kafka::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use crate::kafka::messages::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
-use crate::kafka::messages::write_txn_markers::{WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest};
 
 /// Versions of produce, of commits of offsets and of ends: of a producer that speaks TV2, and of one that does not.
 const NEW: (i16, i16, i16) = (13, 5, 5);
@@ -113,20 +111,29 @@ impl Writer {
         ErrorCode::from_wire(answer.error_code)
     }
 
-    async fn commit_offset(&mut self, group: &str, offset: i64) -> ErrorCode {
+    fn commit_of(&self, group: &str, offset: i64) -> TxnOffsetCommitRequest {
         let partition =
             TxnOffsetCommitRequestPartition { committed_offset: offset, ..TxnOffsetCommitRequestPartition::default() };
         let topic = TxnOffsetCommitRequestTopic { name: self.topic.name.clone(), partitions: vec![partition] };
-        let request = TxnOffsetCommitRequest {
+        TxnOffsetCommitRequest {
             transactional_id: "x".to_owned(),
             group_id: group.to_owned(),
             producer_id: self.id,
             producer_epoch: self.epoch,
             topics: vec![topic],
             ..TxnOffsetCommitRequest::default()
-        };
-        let answer = self.raw.call(self.versions.1, &request).await;
-        ErrorCode::from_wire(answer.topics[0].partitions[0].error_code)
+        }
+    }
+
+    async fn commit_offset(&mut self, group: &str, offset: i64) -> ErrorCode {
+        let request = self.commit_of(group, offset);
+        self.commit(&request).await[0]
+    }
+
+    async fn commit(&mut self, request: &TxnOffsetCommitRequest) -> Vec<ErrorCode> {
+        let answer = self.raw.call(self.versions.1, request).await;
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.map(|partition| ErrorCode::from_wire(partition.error_code)).collect()
     }
 
     /// What a reader of committed records sees of a partition: values, the aborted transactions, the last stable offset.
@@ -244,31 +251,6 @@ async fn a_new_instance_fences_the_one_before_and_aborts_what_it_had_open() {
 }
 
 #[tokio::test]
-async fn offsets_of_a_transaction_count_when_it_is_committed() {
-    for versions in [OLD, NEW] {
-        let setup = Setup::new().await;
-        let topic = setup.topic("t", 1).await;
-        let mut writer = Writer::new(&setup, &topic, versions).await;
-        for (offset, committed, seen) in [(5, true, 5), (7, false, 5), (9, true, 9)] {
-            if versions == OLD {
-                assert_eq!(writer.commit_offset("g", offset).await, ErrorCode::InvalidTxnState);
-                let request = AddOffsetsToTxnRequest {
-                    transactional_id: "x".to_owned(),
-                    producer_id: writer.id,
-                    producer_epoch: writer.epoch,
-                    group_id: "g".to_owned(),
-                };
-                assert_eq!(writer.raw.call(3, &request).await.error_code, 0);
-            }
-            assert_eq!(writer.commit_offset("g", offset).await, ErrorCode::None);
-            assert_eq!(writer.offset("g", true).await, Err(ErrorCode::UnstableOffsetCommit));
-            assert_eq!(writer.end(committed).await, ErrorCode::None);
-            assert_eq!(writer.offset("g", true).await, Ok(seen));
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_restart_goes_on_with_what_is_open_and_knows_what_has_ended() {
     for versions in [OLD, NEW] {
         let setup = Setup::new().await;
@@ -323,65 +305,6 @@ async fn partitions_that_there_are_not_are_not_added_and_brokers_may_verify() {
         [ErrorCode::InvalidRequest; 2],
     ];
     assert_eq!(codes, expected);
-}
-
-#[tokio::test]
-async fn administrators_see_transactions_and_abort_them() {
-    let setup = Setup::new().await;
-    let topic = setup.topic("t", 2).await;
-    let mut writer = Writer::new(&setup, &topic, NEW).await;
-    writer.send(1, "x").await.unwrap();
-    let describe = DescribeTransactionsRequest { transactional_ids: vec!["x".to_owned(), "none".to_owned()] };
-    let described = writer.raw.call(0, &describe).await.transaction_states;
-    assert_eq!(described[0].transaction_state, "Ongoing");
-    assert_eq!((described[0].topics[0].topic.as_str(), described[0].topics[0].partitions.as_slice()), ("t", &[1][..]));
-    assert_eq!(described[1].error_code, ErrorCode::TransactionalIdNotFound.code());
-    let list = |states: &[&str], pattern: &str, producer: i64, duration| ListTransactionsRequest {
-        state_filters: states.iter().map(|state| (*state).to_owned()).collect(),
-        producer_id_filters: if producer == 0 { Vec::new() } else { vec![producer] },
-        duration_filter: duration,
-        transactional_id_pattern: Some(pattern.to_owned()),
-    };
-    let cases = [
-        (list(&[], "", 0, -1), 1),
-        (list(&["Ongoing"], "x+", writer.id, -1), 1),
-        (list(&["Empty"], "", 0, -1), 0),
-        (list(&["Nonsense"], "", 0, -1), 0),
-        (list(&[], "y", 0, -1), 0),
-        (list(&[], "", 5, -1), 0),
-        (list(&[], "", 0, 100_000), 0),
-    ];
-    for (request, found) in cases {
-        assert_eq!(writer.raw.call(2, &request).await.transaction_states.len(), found, "{request:?}");
-    }
-    let wrong = writer.raw.call(2, &list(&[], "(", 0, -1)).await;
-    assert_eq!(wrong.error_code, ErrorCode::InvalidRegularExpression.code());
-    let producers = DescribeProducersRequest {
-        topics: vec![describe_producers::TopicRequest { name: "t".to_owned(), partition_indexes: vec![1, 9] }],
-    };
-    let partitions = writer.raw.call(0, &producers).await.topics.remove(0).partitions;
-    assert_eq!(partitions[0].active_producers[0].current_txn_start_offset, 0);
-    assert_eq!(partitions[1].error_code, ErrorCode::UnknownTopicOrPartition.code());
-    let marker = |committed, epoch| WritableTxnMarker {
-        producer_id: writer.id,
-        producer_epoch: epoch,
-        transaction_result: committed,
-        topics: vec![WritableTxnMarkerTopic { name: "t".to_owned(), partition_indexes: vec![1] }],
-        ..WritableTxnMarker::default()
-    };
-    let requests = [
-        (marker(true, 0), ErrorCode::ClusterAuthorizationFailed),
-        (marker(false, -1), ErrorCode::InvalidProducerEpoch),
-        (marker(false, 0), ErrorCode::None),
-        (marker(false, 0), ErrorCode::InvalidTxnState),
-    ];
-    for (marker, expected) in requests {
-        let answer = writer.raw.call(1, &WriteTxnMarkersRequest { markers: vec![marker] }).await;
-        let code = answer.markers[0].topics[0].partitions[0].error_code;
-        assert_eq!(ErrorCode::from_wire(code), expected);
-    }
-    assert_eq!(writer.read(1).await.2, 2);
-    assert_eq!(writer.send(1, "fenced").await, Err(ErrorCode::InvalidProducerEpoch));
 }
 
 #[tokio::test]
