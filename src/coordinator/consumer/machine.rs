@@ -9,7 +9,7 @@ use super::assignor::{Assignor, Subscriber};
 use super::calls::{AWAY, Around, Beat, Beaten, ENTER, LEAVE, Rules};
 use super::catalog::{Catalog, Subscribed};
 use super::checks::{check, check_epoch, weight};
-use super::partitions::Partitions;
+use super::partitions::{Given, Partitions};
 use super::pattern::Pattern;
 use super::reconcile::{self, Said};
 use crate::base::Uuid;
@@ -319,6 +319,8 @@ impl Machine {
         let revoked = std::mem::take(&mut member.revoking);
         self.held.retain(|place| !revoked.contains(place));
         (member.epoch, member.state) = (AWAY, MemberState::Stable);
+        // Nobody else gets them meanwhile, so that whoever comes back has had them all the time, whatever its epoch.
+        member.given = Given::all_in(ENTER, &member.assigned);
         self.changed = true;
         if let Some(deadlines) = self.deadlines.get_mut(id) {
             deadlines.rebalance = None;

@@ -51,6 +51,22 @@ fn a_late_commit_counts_for_what_its_member_has_had_since_then() {
 }
 
 #[test]
+fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
+    let mut group = Setup::new(&[("t1", 2)]);
+    let half = places(&[("t1", &[0])]);
+    group.told(&of_instance(enter("a", &["t1"]), "i"));
+    group.told(&enter("b", &["t1"]));
+    group.told(&of_instance(alive("a", 1), "i"));
+    group.told(&of_instance(owns("a", 1, &half), "i"));
+    group.told(&of_instance(alive("a", AWAY), "i"));
+    assert_eq!([may(&group, "a", 1, 0), may(&group, "a", 2, 0)], [STALE, STALE], "it is away");
+    group.restart();
+    assert_eq!(group.told(&of_instance(enter("c", &["t1"]), "i")), (2, Some(half)));
+    assert_eq!([may(&group, "c", 0, 0), may(&group, "c", 1, 0), may(&group, "c", 1, 1)], [Ok(()), Ok(()), STALE]);
+    assert_eq!(may(&group, "a", 2, 0), Err(GroupError::UnknownMember));
+}
+
+#[test]
 fn a_transaction_of_a_client_that_does_not_say_who_it_is_may_commit() {
     let mut group = Setup::new(&[("t1", 1)]);
     group.told(&enter("a", &["t1"]));

@@ -45,7 +45,7 @@ async fn offsets_are_found_by_time_and_by_name() {
 #[tokio::test]
 async fn the_end_of_an_epoch_is_where_the_next_one_begins() {
     let setup = Setup::new().await;
-    let topic = setup.topic("t", 1).await;
+    let topic = setup.topic("t", 2).await;
     setup.client().await.produce(&topic, 0, batch(&["a", "b"])).await.unwrap();
     let epoch = i32::try_from(setup.log.epoch()).unwrap();
     for version in 2..=4 {
@@ -54,7 +54,9 @@ async fn the_end_of_an_epoch_is_where_the_next_one_begins() {
         let request = OffsetForLeaderEpochRequest { replica_id: -1, topics };
         let answer = setup.raw().await.call(version, &request).await.topics[0].partitions[0].clone();
         assert_eq!((answer.error_code, answer.leader_epoch, answer.end_offset), (0, epoch, 2));
-        let partition = OffsetForLeaderPartition { leader_epoch: -1, ..OffsetForLeaderPartition::default() };
+        // In a partition without records every epoch ends where it begins, and no epoch is none.
+        let partition =
+            OffsetForLeaderPartition { partition: 1, leader_epoch: -1, ..OffsetForLeaderPartition::default() };
         let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions: vec![partition] }];
         let request = OffsetForLeaderEpochRequest { replica_id: -1, topics };
         let answer = setup.raw().await.call(version, &request).await.topics[0].partitions[0].clone();
