@@ -32,15 +32,23 @@ const BUSY_BYTES: usize = 1 << 20;
 const COLD_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a reader may see.
-pub fn isolation(level: i8) -> Isolation {
-    if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+pub fn isolation(level: i8) -> Result<Isolation, ErrorCode> {
+    match level {
+        0 => Ok(Isolation::ReadUncommitted),
+        1 => Ok(Isolation::ReadCommitted),
+        _ => Err(ErrorCode::InvalidRequest),
+    }
 }
 
 /// Takes a request in: its place in its session is decided before the next request is.
 pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result<Step, Hangup> {
     let request: FetchRequest = endpoint.decode(call, received)?;
     let by_id = call.header.api_version >= TOPIC_IDS_FROM;
-    let begun = match endpoint.shared.sessions.begin(&request, by_id, endpoint.shared.clock.elapsed()) {
+    let begun = isolation(request.isolation_level).and_then(|isolation| {
+        let begun = endpoint.shared.sessions.begin(&request, by_id, endpoint.shared.clock.elapsed())?;
+        Ok((isolation, begun))
+    });
+    let (isolation, begun) = match begun {
         Ok(begun) => begun,
         Err(code) => {
             let response = FetchResponse { error_code: endpoint.refuse(code), ..FetchResponse::default() };
@@ -50,7 +58,7 @@ pub fn start(endpoint: &Arc<Endpoint>, call: Call, received: Received) -> Result
     let share = endpoint.shared.responses.tail.capacity() / SHARE;
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(usize::try_from(share).unwrap_or(usize::MAX));
     let fetch = Fetch {
-        isolation: isolation(request.isolation_level),
+        isolation,
         max_bytes,
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),

@@ -51,10 +51,14 @@ async fn find(
     call: Call,
     topic: &str,
     asked: &ListOffsetsPartition,
-    isolation: Isolation,
+    isolation: Result<Isolation, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse { partition_index: asked.partition_index, ..Default::default() };
     let refused = |code| ListOffsetsPartitionResponse { error_code: endpoint.refuse(code), ..answer.clone() };
+    let isolation = match isolation {
+        Ok(isolation) => isolation,
+        Err(code) => return refused(code),
+    };
     let Some(query) = query(asked.timestamp, call.header.api_version) else {
         return refused(ErrorCode::UnsupportedVersion);
     };

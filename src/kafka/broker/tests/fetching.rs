@@ -131,6 +131,8 @@ async fn errors_stay_with_their_partition() {
         fenced.topics[0].partitions[0].current_leader_epoch = epoch;
         assert_eq!(codes(&raw.call(12, &fenced).await), [code]);
     }
+    let odd = raw.call(12, &FetchRequest { isolation_level: 2, ..request(&topic, &[(0, 0)]) }).await;
+    assert_eq!((ErrorCode::from_wire(odd.error_code), odd.responses.len()), (ErrorCode::InvalidRequest, 0));
     // Where a partition was not read its aborted transactions are not known; where there is no partition there are none.
     let mut beyond = request(&topic, &[(0, 5), (8, 0), (0, 0)]);
     beyond.topics[0].partitions[2].current_leader_epoch = ours + 1;

@@ -111,6 +111,22 @@ async fn a_time_that_a_version_does_not_know_is_refused_before_anything_is_looke
 }
 
 #[tokio::test]
+async fn a_level_of_isolation_that_there_is_not_is_refused() {
+    let setup = Setup::new().await;
+    setup.topic("t", 1).await;
+    let mut raw = setup.raw().await;
+    for (isolation_level, expected) in
+        [(0, ErrorCode::None), (1, ErrorCode::None), (2, ErrorCode::InvalidRequest), (-1, ErrorCode::InvalidRequest)]
+    {
+        let partition = ListOffsetsPartition { partition_index: 0, current_leader_epoch: -1, timestamp: LATEST };
+        let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![partition] }];
+        let request = ListOffsetsRequest { replica_id: -1, isolation_level, topics, ..ListOffsetsRequest::default() };
+        let answer = raw.call(7, &request).await;
+        assert_eq!(ErrorCode::from_wire(answer.topics[0].partitions[0].error_code), expected, "{isolation_level}");
+    }
+}
+
+#[tokio::test]
 async fn offsets_that_are_still_to_come_are_of_the_epoch_that_will_write_them() {
     let setup = Setup::new().await;
     let topic = setup.topic("t", 1).await;
