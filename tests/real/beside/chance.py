@@ -258,7 +258,7 @@ class Chance:
         topic = self.topic()
         place = (topic, self.partition(topic))
         expected = at["next"].get(place, 0)
-        # The first one is always right: see the rule markers-without-records.
+        # The first one is always right: see the rule unverified-batches.
         sequence = self.bent(expected, expected + 2, share=0.06) if expected else 0
         records = keyed(*self.values())
         version = self.version("Produce", 12) if at["tv2"] else self.random.randint(3, 11)

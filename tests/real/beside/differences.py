@@ -1,5 +1,6 @@
 """The differences from Kafka 4.3.1 that stay, each with its reason. COMPATIBILITY.md names every one of them."""
 import re
+import time
 from dataclasses import dataclass, field
 
 
@@ -39,13 +40,25 @@ def _time(one):
     return one.body["topics"][0]["partitions"][0]["timestamp"]
 
 
-def _step_by_step(one):
-    """Of a member that changes its subscription: it is told later what to give up, or its epoch rises by one before it does."""
-    later = one.path == "assignment" and one.esker is None and one.kafka == {"topicPartitions": []}
-    sooner = one.path == "memberEpoch" and one.esker == one.kafka + 1
-    return one.body.get("subscribedTopicNames") is not None and (later or sooner)
+def _is_of_today(ms):
+    return abs(ms - time.time() * 1000) < 86_400_000
 
 
+def _has_limits_below_0(one):
+    """Of a fetch."""
+    asked = [partition for topic in one.body.get("topics", []) for partition in topic.get("partitions", []) if "partitionMaxBytes" in partition]
+    return one.api == "Fetch" and (one.body["maxBytes"] < 0 or any(partition["partitionMaxBytes"] < 0 for partition in asked))
+
+
+# Of Kafka, of Esker.
+ERRORS_OF_ITS_OWN = {
+    "DescribeTopicPartitions": [(-1, 17)],
+    "IncrementalAlterConfigs": [(-1, 40)],
+    "Produce": [(-1, 76), (-1, 87)],
+    "Fetch": [(-1, 42)],
+    "ListOffsets": [(-1, 42)],
+    "WriteTxnMarkers": [(-1, 47)],
+}
 ERROR = r"(^|\.)(partitionE|e)rrorCode$"
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 
@@ -74,11 +87,12 @@ RULES = [
     ),
     Rule(
         "errors-of-its-own",
-        "Where Kafka fails without a name (UNKNOWN_SERVER_ERROR: its code met what it does not expect), Esker answers with the error "
-        "that fits, or does what was asked.",
+        "Kafka's code meets what it does not expect, and says UNKNOWN_SERVER_ERROR. Esker names the error: a name that no topic can "
+        "have, a change of a setting that is none, a batch of a codec that there is not or that is not compressed as it says, a level of "
+        "isolation that there is not, a marker of no epoch. Limits of bytes below 0 count as 0.",
         r"(^|\.)errorCode$",
-        (),
-        lambda one: one.kafka == -1,
+        ("DescribeTopicPartitions", "IncrementalAlterConfigs", "Produce", "Fetch", "ListOffsets", "WriteTxnMarkers"),
+        lambda one: (one.kafka, one.esker) in ERRORS_OF_ITS_OWN[one.api] or one.kafka == -1 and _has_limits_below_0(one),
         True,
     ),
     Rule(
@@ -169,10 +183,20 @@ RULES = [
     ),
     Rule(
         "record-errors",
-        "A batch is refused as a whole, in the words of errorMessage, which name the first record that is wrong.",
+        "A batch is checked up to its first wrong record, which errorMessage names; none of it is stored. Kafka goes on and lists all "
+        "of them, for compacted topics and timestamps.",
         r"\.recordErrors\[",
         ("Produce",),
-        _absent("esker"),
+        lambda one: one.esker == "(absent)" and list(one.kafka) == ["batchIndex"],
+    ),
+    Rule(
+        "unverified-batches",
+        "A batch that was refused because its partition is not in the transaction is forgotten. Kafka remembers the least sequence that "
+        "it was asked to verify, and a producer's first batch must not begin above it.",
+        ERROR,
+        ("Produce",),
+        lambda one: (one.kafka, one.esker) == (45, 0) and one.body["transactionalId"] is not None,
+        True,
     ),
     Rule(
         "repeated-batches",
@@ -180,13 +204,6 @@ RULES = [
         r"\.logAppendTimeMs$",
         ("Produce",),
         lambda one: one.kafka is True,
-    ),
-    Rule(
-        "empty-sessions",
-        "A fetch session lives on after its last partition was forgotten; Kafka closes it.",
-        r"^(sessionId|errorCode)$",
-        ("Fetch",),
-        lambda one: one.kafka in (0, 70),
     ),
     Rule(
         "groups-without-anything",
@@ -218,27 +235,21 @@ RULES = [
         True,
     ),
     Rule(
-        "markers-without-records",
-        "DescribeProducers tells of those who have sent something to the partition; Kafka also of those whose transaction had it without that, and of markers from before. "
-        "So the first batch of such a producer may have any sequence here, as that of one that is not known; in Kafka it must be 0.",
-        r"\.activeProducers\[",
-        ("DescribeProducers",),
-        lambda one: one.esker == "(absent)" and one.kafka["lastSequence"] == -1 or one.path.endswith("coordinatorEpoch") and not one.esker,
-    ),
-    Rule(
-        "start-times",
-        "Kafka tells for some ended transactions when they began.",
-        r"\.transactionStartTimeMs$",
-        ("DescribeTransactions",),
-        lambda one: one.esker is False,
-    ),
-    Rule(
-        "times-of-records",
-        "Offsets by time are those of records that are there. Kafka also finds the markers of transactions, by their coordinator's time, "
-        "tells a greatest timestamp (-3) of deleted records, and none at all where the batch it finds first lies below the log start.",
-        r"^topics.*\.(timestamp|offset|leaderEpoch)$",
+        "times-of-markers",
+        "Offsets by time are those of records. Kafka also finds the markers of transactions, by the time of its coordinator.",
+        r"^topics.*\.timestamp$",
         ("ListOffsets",),
-        lambda one: _time(one) == -3 or _time(one) >= 0,
+        lambda one: (_time(one) == -3 or _time(one) >= 0) and _is_of_today(one.kafka) and not _is_of_today(one.esker),
+        True,
+    ),
+    Rule(
+        "times-below-the-log-start",
+        "Offsets by time are those of records that are there. Kafka looks at batches that lie below the log start too, as long as it has "
+        "their file: it tells the greatest timestamp (-3) of records that were deleted, or nothing because what it found first was deleted.",
+        r"^topics.*\.timestamp$",
+        ("ListOffsets",),
+        lambda one: _time(one) == -3 and one.esker == -1 or (_time(one) == -3 or _time(one) >= 0) and one.kafka == -1,
+        True,
     ),
     Rule(
         "topic-before-settings",
@@ -248,25 +259,9 @@ RULES = [
         _codes((40, 3)),
     ),
     Rule(
-        "one-revocation-at-a-time",
-        "A member that is giving partitions up and changes its subscription meanwhile finishes that first, enters the next epoch, and is then told what "
-        "else to give up; Kafka 4.3 adds that to what it gives up already. Either way nobody gets a partition before it is given up.",
-        r"^(assignment|memberEpoch)$",
-        ("ConsumerGroupHeartbeat",),
-        _step_by_step,
-    ),
-    Rule(
-        "late-commits",
-        "A commit of a KIP-848 member must be of its present epoch; Kafka 4.3 takes older ones for partitions that it had then (KIP-1251). "
-        "STALE_MEMBER_EPOCH has clients commit again.",
-        ERROR,
-        ("OffsetCommit", "OffsetFetch"),
-        _codes((0, 113)),
-    ),
-    Rule(
         "abort-of-the-whole",
-        "WriteTxnMarkers aborts the whole transaction, in all its partitions, and fences its producer; Kafka writes one marker and leaves "
-        "the transaction as it was.",
+        "An abort from outside (WriteTxnMarkers, for a transaction that hangs) ends the whole transaction, in all its partitions, and "
+        "fences its producer, so that no part of it can be committed. Kafka writes one marker and leaves the transaction as it was.",
         r"^transactionStates\[transactionalId=open-tx",
         ("DescribeTransactions", "ListTransactions"),
     ),

@@ -137,14 +137,13 @@ class Pair:
             self.values[name] = values
             for side in (0, 1):
                 self.names[side][(name.split(":")[0], values[side])] = name
-        for one in found:
-            rule = differences.rule_of(one, found)
-            if rule is not None:
-                self.expected[rule.name] += 1
+        covered = [(rule.name, one) for one in found if (rule := differences.rule_of(one, found)) is not None]
+        self.expected.update(name for name, _ in covered)
         if unexpected:
             self.unexpected.append((self.where, call, unexpected))
         line = {**call, "where": self.where, "body": repr(call["body"]), "kafka": outcomes[0], "esker": outcomes[1]}
         line["differences"] = [str(one) for one in unexpected]
+        line["expected"] = [f"{name}: {one}" for name, one in covered]
         self.journal.write(json.dumps(line) + "\n")
 
     # Comparing.

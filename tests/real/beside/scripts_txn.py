@@ -254,6 +254,32 @@ def offsets_in(w):
     w.committed("off-g", {"in-txn": [0, 1]}, stable=True)
 
 
+def first_sequences(w):
+    """The first batch of a producer that a partition knows not at all, by a marker alone, or by a batch that it refused."""
+    w.topic("first", 3)
+    who = w.producer("first-tx", version=4)
+    pid, epoch = who["producerId"], who["producerEpoch"]
+    put = lambda partition, sequence: w.produce(
+        "first", Batch(keyed(b"x"), pid, epoch, sequence, True), partition, version=11, transactional_id="first-tx"
+    )
+    known = lambda: w.call("DescribeProducers", {"topics": [{"name": "first", "partitionIndexes": [0, 1, 2]}]})
+    w.add_partitions("first-tx", pid, epoch, {"first": [0]})
+    known()
+    w.end_txn("first-tx", pid, epoch, False, 4)
+    settled(w, "first-tx")
+    known()
+    w.add_partitions("first-tx", pid, epoch, {"first": [0, 1]})
+    put(0, 3)
+    put(0, 0)
+    put(1, 3)
+    put(1, 0)
+    put(2, 0)
+    w.add_partitions("first-tx", pid, epoch, {"first": [2]})
+    put(2, 1)
+    w.end_txn("first-tx", pid, epoch, True, 4)
+    settled(w, "first-tx")
+
+
 def administered(w):
     """Listing with filters, and markers from outside."""
     for version in range(w.pair.versions["ListTransactions"][0], w.pair.versions["ListTransactions"][1] + 1):
@@ -283,4 +309,4 @@ def administered(w):
     w.call("DescribeTransactions", {"transactionalIds": ["open-tx", "open-tx"]})
 
 
-ALL = (ids, first_version, versions, second_version, verified, fenced, timed_out, offsets_in, administered)
+ALL = (ids, first_version, versions, second_version, verified, fenced, timed_out, offsets_in, first_sequences, administered)
