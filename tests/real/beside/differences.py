@@ -220,6 +220,14 @@ RULES = [
         _codes((69, 25)),
     ),
     Rule(
+        "groups-without-anything",
+        "",
+        ERROR,
+        ("OffsetCommit",),
+        _codes((25, 22), (25, 69)),
+    ),
+    Rule("groups-without-anything", "", r"^errorCode$", ("OffsetDelete",), _codes((0, 69)), True),
+    Rule(
         "patterns-at-once",
         "A subscription by pattern is looked up when it is made; Kafka does that in the background, and assigns at a later heartbeat.",
         r"^(assignment|memberEpoch)",
