@@ -3,7 +3,7 @@
 //! It belongs to the owner of the bucket. What may be deleted is decided in `choice`, which is pure. The order that makes
 //! it safe while the mover works: an object is listed first, then looked for among those in flight, then in the newest
 //! version. The mover lets go of a name only after the version that names it is the head.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::error::{ArchiveError, CommitError};
@@ -34,11 +34,19 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct CollectOptions {
     /// `esker.removed.retention.ms`: how long a removed segment is kept. Default: 24 h.
     pub removed_retention_ms: i64,
+    /// The same, of topics that say otherwise, by id.
+    pub of_topics: HashMap<Uuid, i64>,
+}
+
+impl CollectOptions {
+    fn kept_ms(&self, topic_id: Uuid) -> i64 {
+        self.of_topics.get(&topic_id).copied().unwrap_or(self.removed_retention_ms)
+    }
 }
 
 impl Default for CollectOptions {
     fn default() -> Self {
-        Self { removed_retention_ms: 24 * HOUR_MS }
+        Self { removed_retention_ms: 24 * HOUR_MS, of_topics: HashMap::new() }
     }
 }
 
@@ -87,9 +95,9 @@ impl Collector {
         }
     }
 
-    /// From the next round on, removed segments are kept for so long.
-    pub fn keep_removed_for(&mut self, ms: i64) {
-        self.options.removed_retention_ms = ms;
+    /// From the next round on, things are kept for so long.
+    pub fn set_options(&mut self, options: CollectOptions) {
+        self.options = options;
     }
 
     /// One round over everything. What fails does not keep the rest from being
@@ -191,8 +199,8 @@ impl Round<'_> {
     /// Deletes what was removed long enough ago, then forgets it.
     async fn removed(&self, partition: &PartitionArchive) -> Result<u64, CommitError> {
         let view = partition.view();
-        let due =
-            |removed: &&Removed| removed.at_ms.saturating_add(self.at.options.removed_retention_ms) <= self.now_ms;
+        let kept_ms = self.at.options.kept_ms(view.manifest().topic_id);
+        let due = |removed: &&Removed| removed.at_ms.saturating_add(kept_ms) <= self.now_ms;
         let (mut names, mut deleted) = (Vec::new(), 0);
         for removed in view.manifest().removed.iter().filter(due) {
             deleted += match &removed.what {

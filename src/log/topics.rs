@@ -8,6 +8,7 @@ use super::partition::{Beginning, Partition};
 use super::producers::Producers;
 use super::settings::{self, TopicSettings, Values};
 use super::{NewTopic, TopicError, TopicInfo};
+use crate::archive::collect::CollectOptions;
 use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
 use crate::base::{Current, Limits, Uuid};
 
@@ -216,9 +217,16 @@ impl Registry {
     }
 
     /// For how long the bucket keeps what was removed.
-    pub fn removed_retention_ms(&self) -> i64 {
-        let settings = self.resolve(&Values::new()).unwrap_or_else(|_| TopicSettings::built_in());
-        i64::try_from(settings.removed_retention_ms).unwrap_or(i64::MAX)
+    pub fn collect_options(&self) -> CollectOptions {
+        let kept_ms = |settings: &TopicSettings| i64::try_from(settings.removed_retention_ms).unwrap_or(i64::MAX);
+        let defaults = self.resolve(&Values::new()).unwrap_or_else(|_| TopicSettings::built_in());
+        let removed_retention_ms = kept_ms(&defaults);
+        let live = self.read();
+        let of_topics = live.by_name.values().filter_map(|live| {
+            let own = kept_ms(&live.partitions.first()?.settings());
+            (own != removed_retention_ms).then_some((live.info.id, own))
+        });
+        CollectOptions { removed_retention_ms, of_topics: of_topics.collect() }
     }
 
     fn resolve(&self, own: &Values) -> Result<TopicSettings, TopicError> {

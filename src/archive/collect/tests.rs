@@ -51,9 +51,13 @@ async fn how_long_removed_segments_wait_can_change_from_round_to_round() {
     owned.partition.commit(Change::LogStart { to: 10 }).await.unwrap();
     owned.clock.advance(2 * HOUR);
     assert_eq!(round(&mut collector).await.removed, 0);
-    collector.keep_removed_for(3 * HOUR_MS);
+    let all = |hours| CollectOptions { removed_retention_ms: hours * HOUR_MS, ..CollectOptions::default() };
+    collector.set_options(all(3));
     assert_eq!(round(&mut collector).await.removed, 0);
-    collector.keep_removed_for(HOUR_MS);
+    let of_topics = [(owned.partition.head().topic_id, 3 * HOUR_MS)].into();
+    collector.set_options(CollectOptions { of_topics, ..all(1) });
+    assert_eq!(round(&mut collector).await.removed, 0, "its topic says otherwise");
+    collector.set_options(all(1));
     assert_eq!(round(&mut collector).await.removed, 1);
 }
 

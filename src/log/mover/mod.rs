@@ -449,7 +449,7 @@ impl Mover {
 
     async fn collect(&self) {
         let Ok(mut collector) = self.collector.try_lock() else { return };
-        collector.keep_removed_for(self.registry.removed_retention_ms());
+        collector.set_options(self.registry.collect_options());
         match collector.run().await {
             Ok(done) => tracing::debug!(?done, "collected"),
             Err(error) if error.is_fenced() => self.core.fence.fail(error.to_string()),

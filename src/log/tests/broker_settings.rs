@@ -57,7 +57,15 @@ async fn what_a_topic_does_not_fit_is_refused_by_its_name_and_changes_nothing() 
     let own = BTreeMap::from([("min.compaction.lag.ms".to_owned(), "1000".to_owned())]);
     log.create_topic(NewTopic { settings: own, ..new_topic("t") }).await.unwrap();
     set(&log, Scope::Cluster, "esker.removed.retention.ms", Some("77")).await.unwrap();
-    assert_eq!(log.0.registry.removed_retention_ms(), 77, "what the collector goes by");
+    let kept = log.0.registry.collect_options();
+    assert_eq!((kept.removed_retention_ms, kept.of_topics), (77, [].into()), "what the collector goes by");
+    let own = |own: &mut BTreeMap<String, String>| {
+        own.insert("esker.removed.retention.ms".to_owned(), "78".to_owned());
+        Ok(())
+    };
+    log.alter_settings("t", false, own).await.unwrap();
+    let kept = log.0.registry.collect_options();
+    assert_eq!(kept.of_topics.into_values().collect::<Vec<_>>(), [78]);
     set(&log, Scope::Cluster, "esker.removed.retention.ms", None).await.unwrap();
     let before = log.defaults().changed().clone();
     let refused = set(&log, Scope::Cluster, "log.cleaner.max.compaction.lag.ms", Some("999")).await.unwrap_err();
