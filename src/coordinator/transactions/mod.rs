@@ -23,7 +23,7 @@ mod calls;
 pub mod entry;
 mod ids;
 mod log;
-mod machine;
+pub(super) mod machine;
 mod minding;
 mod recovery;
 
