@@ -105,22 +105,22 @@ async fn a_setting_that_changes_step_by_step_is_named_once_and_given_a_value_unl
         config_operation: operation,
         value: value.map(str::to_owned),
     };
-    let of = |kind, name: &str, configs: &[AlterableConfig]| AlterConfigsResource {
+    let of = |kind, name: &str, configs: &[&AlterableConfig]| AlterConfigsResource {
         resource_type: kind,
         resource_name: name.into(),
-        configs: configs.to_vec(),
+        configs: configs.iter().map(|&config| config.clone()).collect(),
     };
     let (set, other, gone) = (change(0, Some("5")), change(0, Some("6")), change(1, None));
     let mut raw = setup.raw().await;
     for (resources, expected) in [
-        (vec![of(2, "t", &[change(0, None)])], ErrorCode::InvalidRequest),
-        (vec![of(2, "t", &[set.clone(), other.clone()])], ErrorCode::InvalidRequest),
-        (vec![of(2, "t", &[set.clone()]), of(2, "t", &[other])], ErrorCode::InvalidRequest),
-        (vec![of(2, "", &[set.clone()])], ErrorCode::InvalidRequest),
-        (vec![of(4, "7", &[gone.clone()])], ErrorCode::InvalidRequest),
-        (vec![of(4, "x", &[gone.clone()])], ErrorCode::InvalidRequest),
-        (vec![of(2, "t", &[set])], ErrorCode::None),
-        (vec![of(2, "t", &[gone])], ErrorCode::None),
+        (vec![of(2, "t", &[&change(0, None)])], ErrorCode::InvalidRequest),
+        (vec![of(2, "t", &[&set, &other])], ErrorCode::InvalidRequest),
+        (vec![of(2, "t", &[&set]), of(2, "t", &[&other])], ErrorCode::InvalidRequest),
+        (vec![of(2, "", &[&set])], ErrorCode::InvalidRequest),
+        (vec![of(4, "7", &[&gone])], ErrorCode::InvalidRequest),
+        (vec![of(4, "x", &[&gone])], ErrorCode::InvalidRequest),
+        (vec![of(2, "t", &[&set])], ErrorCode::None),
+        (vec![of(2, "t", &[&gone])], ErrorCode::None),
     ] {
         let request = IncrementalAlterConfigsRequest { resources, validate_only: false };
         for response in raw.call(1, &request).await.responses {
