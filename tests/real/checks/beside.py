@@ -100,8 +100,9 @@ def report_of(pair, began):
 
 
 def page():
-    """COMPATIBILITY.md names each rule, and no other."""
-    text = (place.HERE / "COMPATIBILITY.md").read_text().split("\n## Differences from Kafka 4.3.1\n", 1)[1].split("\n## ")[0]
+    """COMPATIBILITY.md names each rule, and no other; and the programs and how they are run stand above."""
+    programs, text = (place.HERE / "COMPATIBILITY.md").read_text().split("\n## Differences from Kafka 4.3.1\n", 1)
+    expect("\n## Programs\n" in programs and "`samza`" in programs, "the page has no table of programs")
     told = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")} - {"rule"}
     known = {rule.name for rule in RULES}
     expect(told == known, f"only on the page: {sorted(told - known)}; only rules: {sorted(known - told)}")
