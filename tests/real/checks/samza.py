@@ -24,6 +24,9 @@ SETTINGS = {
     "job.coordinator.zk.session.timeout.ms": 4000,
     "job.debounce.time.ms": 1000,
     "task.commit.ms": 500,
+    # With its cache on, Samza 1.8.0 asks for the changelog's end before what the cache held is acknowledged, and then restores
+    # to before its own checkpoint: an update is lost now and then, with any broker.
+    "stores.files.object.cache.size": 0,
     "task.checkpoint.replication.factor": 1,
     "systems.kafka.samza.offset.default": "oldest",
 }
