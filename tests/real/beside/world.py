@@ -147,7 +147,8 @@ class World:
 
     # Transactions.
 
-    def producer(self, transactional_id=None, timeout=60_000, version=5, **more):
+    def producer(self, transactional_id=None, timeout=900_000, version=5, **more):
+        """Its transactions time out only if that is asked for: each broker looks for those at times of its own."""
         return self.call("InitProducerId", {"transactionalId": transactional_id, "transactionTimeoutMs": timeout, **more}, version)
 
     def add_partitions(self, transactional_id, producer, epoch, places, version=3):
