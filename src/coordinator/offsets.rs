@@ -3,7 +3,8 @@
 //! A change is planned, handed to the journal, begun once the journal has taken it, and finished once it is durable. Readers
 //! see what is finished. Plans are finished in the order in which they were begun.
 //!
-//! An offset that a transaction commits is pending until the transaction ends. Of two commits of one partition the later one
+//! An offset that a transaction commits is pending until the end of the transaction is durable: whoever asks for stable offsets
+//! is never told the one before. Of two commits of one partition the later one
 //! counts, whatever the order in which transactions end: a commit removes what was pending before it.
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ pub struct Offsets {
     committed: BTreeMap<TopicPartition, Entry>,
     /// By producer id.
     pending: BTreeMap<i64, BTreeMap<TopicPartition, Pending>>,
+    /// How many removals of pending commits are begun and not finished.
+    deciding: BTreeMap<TopicPartition, u32>,
     /// Number of the next pending commit: tells which one is later.
     next: u64,
 }
@@ -69,7 +72,7 @@ pub enum UnusedSince {
 impl Offsets {
     /// Whether there is nothing, visible or on its way.
     pub fn is_empty(&self) -> bool {
-        self.committed.is_empty() && self.pending.is_empty()
+        self.committed.is_empty() && self.pending.is_empty() && self.deciding.is_empty()
     }
 
     /// How many partitions have an offset.
@@ -99,7 +102,8 @@ impl Offsets {
     /// # Errors
     /// [`GroupError::UnstableOffset`] where `stable` is asked for and a transaction is not decided.
     pub fn get(&self, place: TopicPartition, stable: bool) -> Result<Option<&Committed>, GroupError> {
-        if stable && self.pending.values().any(|places| places.contains_key(&place)) {
+        let is_pending = || self.pending.values().any(|places| places.contains_key(&place));
+        if stable && (self.deciding.contains_key(&place) || is_pending()) {
             return Err(GroupError::UnstableOffset);
         }
         Ok(self.committed.get(&place).and_then(|entry| entry.visible.as_ref()))
@@ -208,6 +212,7 @@ impl Offsets {
                 }
                 None => {
                     places.remove(place);
+                    *self.deciding.entry(*place).or_default() += 1;
                 }
             }
             if places.is_empty() {
@@ -218,6 +223,13 @@ impl Offsets {
 
     /// A plan that was begun is durable.
     pub fn finish(&mut self, plan: Plan) {
+        for (_, place, _) in plan.pending.iter().filter(|(.., committed)| committed.is_none()) {
+            let count = self.deciding.entry(*place).or_default();
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.deciding.remove(place);
+            }
+        }
         for (place, committed) in plan.visible {
             let entry = self.committed.entry(place).or_default();
             entry.visible = committed;

@@ -97,6 +97,33 @@ fn of_two_commits_the_later_one_counts_whatever_ends_first() {
 }
 
 #[test]
+fn an_offset_is_unstable_until_what_decides_it_is_durable() {
+    let mut offsets = Offsets::default();
+    let first = offsets.commit("g", vec![(PLACE, at(5))]);
+    done(&mut offsets, first);
+    let decided: [fn(&Offsets) -> Plan; 4] = [
+        |offsets| offsets.end("g", 9, true),
+        |offsets| offsets.end("g", 9, false),
+        |offsets| offsets.commit("g", vec![(PLACE, at(9))]),
+        |offsets| offsets.remove("g", [PLACE]),
+    ];
+    for (decide, then) in decided.into_iter().zip([Some(8), Some(8), Some(9), None]) {
+        let pending = offsets.commit_pending("g", 9, vec![(PLACE, at(8))]);
+        done(&mut offsets, pending);
+        let plan = decide(&offsets);
+        offsets.begin(&plan);
+        assert_eq!(
+            offsets.get(PLACE, true),
+            Err(GroupError::UnstableOffset),
+            "whoever read on would do so from before it"
+        );
+        offsets.finish(plan);
+        assert_eq!(offsets.get(PLACE, true).unwrap().map(|committed| committed.offset), then);
+    }
+    assert!(offsets.is_empty());
+}
+
+#[test]
 fn removal_and_recovery_know_pending_offsets() {
     let mut offsets = Offsets::default();
     offsets.restore(PLACE, at(1));
