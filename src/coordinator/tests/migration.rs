@@ -207,6 +207,7 @@ impl World {
                             let (client, given) = (&mut self.clients[at], numbers(&synced.assignment));
                             client.to_join = !client.owned.is_subset(&given);
                             (client.owned, client.is_between) = (given, false);
+                            self.loops[at].keep(client);
                         }
                         Err(error) => self.lose(at, &error, ""),
                     }
@@ -289,6 +290,7 @@ impl World {
         let client = &mut self.clients[at];
         if !is_cooperative {
             client.owned.clear();
+            self.loops[at].keep(client);
         }
         (client.to_join, client.waits) = (false, Some(number));
         let join = JoinGroup {
@@ -371,6 +373,7 @@ impl World {
             if client.owned == *told {
                 client.told = None;
             }
+            self.loops[at].keep(client);
         }
         self.check();
     }

@@ -78,10 +78,14 @@ impl Loop {
         *self = Self::default();
     }
 
-    /// The client is no member any more: what it has open is for the coordinator to refuse.
+    /// The client is no member any more: what it has open is for the coordinator to refuse. It does not begin with what it read
+    /// before, as the next commit would be that of another member.
     pub fn lose_partitions(&mut self) {
         self.positions.clear();
         self.is_lost = self.is_busy();
+        if !self.is_busy() {
+            self.again = self.again.filter(|call| !matches!(call, Call::Write(_)));
+        }
     }
 
     /// Between two transactions it forgets where it read in partitions that it has no more.
