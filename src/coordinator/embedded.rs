@@ -22,6 +22,8 @@ pub struct Subscription {
     pub topics: BTreeSet<String>,
     /// Partitions that it owns; members that give everything up before they join own none.
     pub owned: Named,
+    /// The generation in which it was given what it owns; -1: it does not say.
+    pub generation: i32,
     /// Its rack.
     pub rack: Option<String>,
 }
@@ -33,12 +35,14 @@ impl Subscription {
         let version = take(&mut rest).map(i16::from_be_bytes).filter(|version| *version >= 0)?;
         let topics = items(&mut rest, text)?.into_iter().collect();
         user_data(&mut rest)?;
-        let mut read = Self { version, topics, ..Self::default() };
+        let mut read = Self { version, topics, generation: -1, ..Self::default() };
         if version >= 1 {
             read.owned = items(&mut rest, partitions)?;
         }
+        if version >= 2 {
+            read.generation = i32::from_be_bytes(take(&mut rest)?);
+        }
         if version >= 3 {
-            take::<4>(&mut rest)?; // The generation of what it owns.
             read.rack = nullable_text(&mut rest)?;
         }
         Some(read)
@@ -144,6 +148,7 @@ mod tests {
             version: 3,
             topics: names.clone().into(),
             owned: vec![("a".to_owned(), vec![7])],
+            generation: 9,
             rack: Some("r".to_owned()),
         };
         assert_eq!(Subscription::read(WHOLE), Some(subscription.clone()));

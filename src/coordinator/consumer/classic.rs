@@ -27,12 +27,13 @@ impl Machine {
         }
         let id = if is_new { join.new_member_id.clone() } else { join.member_id.clone() };
         let replaced = self.admit_classic(&id, join, around)?;
-        let owns_some = subscription.owned.iter().any(|(_, numbers)| !numbers.is_empty());
-        if !is_new && self.member(&id).is_none() && owns_some {
-            // It was a member and is none any more; what it believes to own may have another owner.
+        let beat = said(&id, join, subscription, around);
+        let has =
+            |place| self.member(&id).is_some_and(|has| has.assigned.contains(place) || has.revoking.contains(place));
+        if !is_new && !beat.owned.iter().flatten().all(has) {
+            // It believes to own what may have had another owner since: it has to lose it and begin anew.
             return Err(GroupError::UnknownMember);
         }
-        let beat = said(&id, join, subscription, around);
         let before = self.item().members.get(replaced.as_ref().unwrap_or(&id)).cloned();
         let member = self.updated(&id, before.clone(), replaced.is_some(), &beat, around)?;
         self.go_on(id.clone(), replaced, before, member, &beat, around)?;

@@ -161,6 +161,10 @@ impl Machine {
         self.put(&id, member, around.now_ms);
         self.renew_epoch(resubscribed, around.topics);
         self.renew_targets(around.rules);
+        if let (Some(_), Some(member)) = (&replaced, self.item.members.get_mut(&id)) {
+            // Under this id it has had nothing: what it may have begun as an earlier member of the group is not its own.
+            member.given = Given::all_in(self.item.target_epoch, &member.assigned);
+        }
         let wanted = self.item.members.get(&id).filter(|_| resubscribed).map(|member| self.wanted(member));
         let said = Said { owned: beat.owned.as_ref(), wanted: wanted.as_ref() };
         self.reconcile(&id, said, around.now_ms);
@@ -319,7 +323,7 @@ impl Machine {
         let revoked = std::mem::take(&mut member.revoking);
         self.held.retain(|place| !revoked.contains(place));
         (member.epoch, member.state) = (AWAY, MemberState::Stable);
-        // Nobody else gets them meanwhile, so that whoever comes back has had them all the time, whatever its epoch.
+        // Nobody else gets them meanwhile, so that it has had them all the time when it comes back, whatever its epoch.
         member.given = Given::all_in(ENTER, &member.assigned);
         self.changed = true;
         if let Some(deadlines) = self.deadlines.get_mut(id) {

@@ -10,7 +10,7 @@ use super::partitions::{Given, Partitions, by_topic};
 use crate::coordinator::calls::Now;
 use crate::coordinator::classic::CONSUMER;
 use crate::coordinator::embedded::{Assignment, Named, Subscription};
-use crate::coordinator::items::consumer::{ClassicSide, ConsumerItem, ConsumerMember};
+use crate::coordinator::items::consumer::{ClassicSide, ConsumerItem, ConsumerMember, MemberState};
 use crate::coordinator::items::{Blob, ClassicItem, ClassicMember, TopicPartition};
 
 /// Why a classic group cannot be taken over.
@@ -28,24 +28,45 @@ pub fn taken_over(item: ClassicItem, catalog: &dyn Catalog) -> Result<ConsumerIt
     let mut taken = ConsumerItem { epoch: generation, target_epoch: generation, ..ConsumerItem::default() };
     // Nothing has two owners, whatever members say.
     let mut owned = Partitions::new();
+    let mut claims = Vec::new();
     for member in members {
         let id = member.id.clone();
-        let mut member = consumer(member, protocol.as_deref(), rebalancing, catalog)?;
+        let (mut member, claim) = consumer(member, protocol.as_deref(), catalog)?;
         member.assigned.retain(|place| owned.insert(*place));
         (member.epoch, member.previous_epoch) = (generation, generation);
+        taken.members.insert(id.clone(), member);
+        claims.push((claim, id));
+    }
+    // What was given to another in this generation is that other's: a member that was silent may say what it had before.
+    claims.sort_by_key(|(claim, _)| std::cmp::Reverse(claim.generation));
+    for (Claim { owned: claimed, .. }, id) in claims {
+        let claimed: Partitions = claimed.into_iter().filter(|place| owned.insert(*place)).collect();
+        let Some(member) = taken.members.get_mut(&id) else { continue };
+        if rebalancing {
+            // Who has joined and not synced yet owns what it said, and was given nothing since.
+            member.assigned.extend(&claimed);
+        } else if !claimed.is_empty() {
+            // It was not given all that it owned, and has not joined again without it, as it has to.
+            (member.revoking, member.state) = (claimed.clone(), MemberState::Unrevoked);
+        }
         member.target.clone_from(&member.assigned);
-        member.given = Given::all_in(generation, &member.assigned);
-        taken.members.insert(id, member);
+        member.given = Given::all_in(generation, &(&member.assigned | &claimed));
     }
     Ok(taken)
 }
 
+/// What a member says it owns, and the generation in which it got that (-1: it does not say).
+struct Claim {
+    owned: Partitions,
+    generation: i32,
+}
+
+/// A member with what it was assigned, and what it claims.
 fn consumer(
     member: ClassicMember,
     protocol: Option<&str>,
-    rebalancing: bool,
     catalog: &dyn Catalog,
-) -> Result<ConsumerMember, Obstacle> {
+) -> Result<(ConsumerMember, Claim), Obstacle> {
     const MALFORMED: Obstacle = "the embedded consumer protocol is malformed";
     let chosen = member.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
     let (_, Blob(metadata)) = chosen.or(member.protocols.first()).ok_or(MALFORMED)?;
@@ -54,22 +75,19 @@ fn consumer(
     if has_user_data {
         return Err("an unsupported custom assignor is in use");
     }
-    let mut assigned = places(&partitions, catalog);
-    if rebalancing {
-        // It may have joined and not synced yet. Then it owns what it said, and was given nothing since.
-        assigned.extend(places(&subscription.owned, catalog));
-    }
-    Ok(ConsumerMember {
+    let claim = Claim { owned: places(&subscription.owned, catalog), generation: subscription.generation };
+    let member = ConsumerMember {
         instance: member.instance,
         rack: subscription.rack,
         client_id: member.client_id,
         client_host: member.client_host,
         rebalance_ms: member.rebalance_ms,
         names: subscription.topics,
-        assigned,
+        assigned: places(&partitions, catalog),
         classic: Some(ClassicSide { session_ms: member.session_ms, protocols: member.protocols }),
         ..ConsumerMember::default()
-    })
+    };
+    Ok((member, claim))
 }
 
 /// A group of which all members use the classic protocol as a classic one, whose members have to join again. `None`: not all

@@ -228,6 +228,14 @@ RULES = [
     ),
     Rule("groups-without-anything", "", r"^errorCode$", ("OffsetDelete",), _codes((0, 69)), True),
     Rule(
+        "names-taken-over",
+        "A member of the consumer protocol that takes a group.instance.id over commits under its own epochs. Kafka takes any older epoch too, even one "
+        "of an earlier member of the same id, whose transaction the one between may have copied already.",
+        ERROR,
+        ("OffsetCommit",),
+        _codes((0, 113)),
+    ),
+    Rule(
         "patterns-at-once",
         "A subscription by pattern is looked up when it is made; Kafka does that in the background, and assigns at a later heartbeat.",
         r"^(assignment|memberEpoch)",

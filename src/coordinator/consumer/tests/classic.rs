@@ -172,6 +172,8 @@ fn joins_that_do_not_fit_are_refused_and_change_nothing() {
         (GroupError::FencedInstance, of_i("old")),
         (GroupError::UnknownMember, JoinGroup { instance_id: Some("j".to_owned()), ..join("old", &[]) }),
         (GroupError::UnknownMember, join("expired", &[0])),
+        // A member that says it owns what another has.
+        (GroupError::UnknownMember, join("b", &[0])),
     ];
     for (error, join) in cases {
         assert_eq!(group.join(&join), Err(error), "{join:?}");
@@ -275,7 +277,7 @@ fn a_classic_group_is_taken_over_with_what_its_members_have() {
     let owned = |item: &ConsumerItem| -> Vec<Vec<i32>> {
         item.members.values().map(|member| member.assigned.iter().map(|place| place.partition).collect()).collect()
     };
-    let taken = taken_over(classic(&[("a", &[0, 1], &[3]), ("b", &[2, 9], &[])], false), &topics).unwrap();
+    let taken = taken_over(classic(&[("a", &[0, 1], &[1]), ("b", &[2, 9], &[])], false), &topics).unwrap();
     assert_eq!(owned(&taken), [vec![0, 1], vec![2]], "what there is not is left out");
     assert_eq!((taken.epoch, taken.target_epoch), (7, 7));
     let a = &taken.members["a"];
@@ -286,6 +288,27 @@ fn a_classic_group_is_taken_over_with_what_its_members_have() {
 
     let between = taken_over(classic(&[("a", &[], &[0, 1]), ("b", &[2], &[1, 2])], true), &topics).unwrap();
     assert_eq!(owned(&between), [vec![0, 1], vec![2]], "what they say, but nothing twice");
+    let behind = taken_over(classic(&[("a", &[0], &[0, 1]), ("b", &[2], &[2])], false), &topics).unwrap();
+    assert_eq!(owned(&behind), [vec![0], vec![2]]);
+    let revoking: Vec<_> = behind.members.values().map(|member| (member.state, member.revoking.len())).collect();
+    assert_eq!(
+        revoking,
+        [(MemberState::Unrevoked, 1), (MemberState::Stable, 0)],
+        "what it was not given, and may have still"
+    );
+    let silent = taken_over(classic(&[("a", &[0], &[2]), ("b", &[2], &[])], true), &topics).unwrap();
+    assert_eq!(owned(&silent), [vec![0], vec![2]], "what was given in this generation, not what was owned before");
+    let mut claims = classic(&[("a", &[], &[0, 1]), ("b", &[], &[0, 2])], true);
+    let of_generation = |owned: &[i32], generation: i32| {
+        let mut bytes = subscription(owned).to_vec();
+        bytes[1] = 2;
+        bytes.extend(generation.to_be_bytes());
+        Blob(bytes.into())
+    };
+    claims.members[0].protocols[0].1 = of_generation(&[0, 1], 6);
+    claims.members[1].protocols[0].1 = of_generation(&[0, 2], 7);
+    let newer = taken_over(claims, &topics).unwrap();
+    assert_eq!(owned(&newer), [vec![1], vec![0, 2]], "what is said of the newer generation");
 
     let back = given_back(&taken, &topics, Now { ms: 5, wall_ms: 6 }).unwrap();
     let expected = ClassicItem {
@@ -293,7 +316,7 @@ fn a_classic_group_is_taken_over_with_what_its_members_have() {
         protocol: None,
         leader: None,
         since_ms: 6,
-        ..classic(&[("a", &[0, 1], &[3]), ("b", &[2], &[])], true)
+        ..classic(&[("a", &[0, 1], &[1]), ("b", &[2], &[])], true)
     };
     assert_eq!(back, expected);
 }

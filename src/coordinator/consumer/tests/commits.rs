@@ -61,9 +61,25 @@ fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
     group.told(&of_instance(alive("a", AWAY), "i"));
     assert_eq!([may(&group, "a", 1, 0), may(&group, "a", 2, 0)], [STALE, STALE], "it is away");
     group.restart();
-    assert_eq!(group.told(&of_instance(enter("c", &["t1"]), "i")), (2, Some(half)));
-    assert_eq!([may(&group, "c", 0, 0), may(&group, "c", 1, 0), may(&group, "c", 1, 1)], [Ok(()), Ok(()), STALE]);
+    assert_eq!(group.told(&of_instance(enter("a", &["t1"]), "i")), (2, Some(half)));
+    assert_eq!([may(&group, "a", 0, 0), may(&group, "a", 1, 0), may(&group, "a", 1, 1)], [Ok(()), Ok(()), STALE]);
+}
+
+#[test]
+fn a_member_that_takes_a_name_over_has_had_its_partitions_since_then_only() {
+    let mut group = Setup::new(&[("t1", 2)]);
+    let half = places(&[("t1", &[0])]);
+    group.told(&of_instance(enter("a", &["t1"]), "i"));
+    group.told(&enter("b", &["t1"]));
+    group.told(&of_instance(alive("a", 1), "i"));
+    group.told(&of_instance(owns("a", 1, &half), "i"));
+    group.told(&of_instance(alive("a", AWAY), "i"));
+    assert_eq!(group.told(&of_instance(enter("c", &["t1"]), "i")), (2, Some(half.clone())));
+    assert_eq!([may(&group, "c", 1, 0), may(&group, "c", 2, 0)], [STALE, Ok(())]);
     assert_eq!(may(&group, "a", 2, 0), Err(GroupError::UnknownMember));
+    group.told(&alive("b", LEAVE));
+    group.told(&of_instance(owns("c", 2, &half), "i"));
+    assert_eq!([may(&group, "c", 1, 0), may(&group, "c", 2, 0), may(&group, "c", 2, 1)], [STALE, Ok(()), STALE]);
 }
 
 #[test]
