@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use crate::base::Uuid;
 use crate::coordinator::calls::{Effect, JoinGroup, Joined, Leaving, MemberRef, Now, SyncGroup, Then, Ticket};
@@ -115,6 +114,9 @@ struct World {
     is_full: bool,
     clients: Vec<Client>,
     ghosts: Vec<Ghost>,
+    /// A classic static client that had given partitions up ended before it joined for it. As in Kafka, whoever takes its name
+    /// over is given its assignment without a rebalance, so that what it gave up waits for the next one.
+    owes_join: bool,
     loops: Vec<copying::Loop>,
     copies: copying::Copies,
     next: u64,
@@ -149,6 +151,7 @@ impl World {
             is_full: false,
             clients: INSTANCES.iter().map(client).collect(),
             ghosts: Vec::new(),
+            owes_join: false,
             loops: INSTANCES.iter().map(|_| copying::Loop::default()).collect(),
             copies: copying::Copies::default(),
             next: 0,
@@ -221,6 +224,7 @@ impl World {
     fn joined(&mut self, at: usize, joined: Joined) {
         let client = &mut self.clients[at];
         (client.id, client.epoch, client.is_between) = (joined.member_id, joined.generation, true);
+        client.to_join = false;
         let leads = joined.leader == client.id && !joined.skip_assignment && !joined.members.is_empty();
         let mut given: BTreeMap<String, Vec<i32>> = BTreeMap::new();
         for (partition, member) in (0..PARTITIONS).zip(joined.members.iter().cycle()).filter(|_| leads) {
@@ -238,11 +242,15 @@ impl World {
 
     fn forget(&mut self, at: usize) {
         let client = &mut self.clients[at];
+        self.owes_join |=
+            client.kind == Kind::Classic && client.instance.is_some() && client.epoch > 0 && client.to_join;
         let (owned, epoch) = (std::mem::take(&mut client.owned), std::mem::take(&mut client.epoch));
-        (client.told, client.waits, client.to_sync) = (None, None, None);
-        (client.to_join, client.is_between) = (true, false);
+        (client.told, client.waits, client.to_sync, client.to_join) = (None, None, None, true);
         self.loops[at].lose_partitions();
-        self.ghosts.push(Ghost { kind: client.kind, id: client.id.clone(), epoch, owned });
+        // What was between two generations never commits in the new one.
+        if !std::mem::take(&mut client.is_between) {
+            self.ghosts.push(Ghost { kind: client.kind, id: client.id.clone(), epoch, owned });
+        }
     }
 
     fn begin_anew(&mut self, at: usize, kind: Kind) {
@@ -293,7 +301,7 @@ impl World {
             client.owned.clear();
             self.loops[at].keep(client);
         }
-        (client.to_join, client.waits) = (false, Some(number));
+        client.waits = Some(number);
         let join = JoinGroup {
             member_id: client.id.clone(),
             new_member_id: format!("m{number}"),
@@ -551,7 +559,12 @@ impl World {
         let last = self.clients.len() - 1;
         self.forget(last);
         self.loops[last].forget();
-        for _ in 0..60 {
+        for round in 0..60 {
+            if round == 30 && self.owes_join {
+                // A client without a name starts again.
+                self.leave(0);
+                self.begin_anew(0, self.clients[0].kind);
+            }
             for at in 0..last {
                 self.go_on(at);
             }
@@ -571,9 +584,7 @@ impl World {
 }
 
 proptest! {
-    // Cases that repeat: of others, about one in 3,000 ends with a partition that no classic cooperative client owns, which is not
-    // understood yet. Without the seed they are found.
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 300 } else { 5_000 }))]
 
     #[test]
     fn a_partition_has_one_owner_and_is_copied_once_while_its_group_changes_its_protocol(

@@ -88,10 +88,12 @@ impl Loop {
         }
     }
 
-    /// Between two transactions it forgets where it read in partitions that it has no more.
+    /// Between two transactions it forgets where it read in partitions that it has no more, and what it was to write of them.
     pub fn keep(&mut self, client: &Client) {
         if !self.is_busy() {
             self.positions.retain(|partition, _| client.owned.contains(partition));
+            let is_of = |call: &Call| !matches!(call, Call::Write(copied) if !client.owned.contains(&copied.partition));
+            self.again = self.again.filter(is_of);
         }
     }
 
