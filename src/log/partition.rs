@@ -4,6 +4,7 @@
 //! All state is behind one mutex that is never held over I/O or an await. The order of calls to the WAL under that mutex is
 //! the order of offsets. The WAL's thread calls [`Partition::durable`] after each sync, which moves the high watermark,
 //! answers the appends below it and wakes the readers that wait.
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -218,15 +219,9 @@ impl Partition {
         permit: Option<BytePermit>,
     ) -> Result<(), AppendError> {
         let meta = FrameMeta {
-            kind: FrameKind::BATCH,
-            topic_id: self.0.topic_id,
-            partition: self.0.number,
-            epoch: self.0.core.leader_epoch(),
-            base_offset: base,
-            last_offset: last,
             records: u32::try_from(checked.header.record_count).unwrap_or(0),
             max_timestamp: checked.max_timestamp,
-            append_time: now_ms,
+            ..self.0.meta(FrameKind::BATCH, base..=last, now_ms)
         };
         let frame = Append {
             meta,
@@ -289,18 +284,26 @@ impl Inner {
     /// The frame of a marker; it may use the WAL's reserve.
     pub(super) fn control_frame(self: &Arc<Self>, marker: EndMarker) -> Append {
         let meta = FrameMeta {
-            kind: FrameKind::BATCH,
+            epoch: marker.leader_epoch,
+            records: 1,
+            ..self.meta(FrameKind::BATCH, marker.offset..=marker.offset, marker.timestamp)
+        };
+        Append::urgent(meta, marker.to_batch(), self.clone(), Role::Control.to_token())
+    }
+
+    /// The entry of a frame without records.
+    fn meta(&self, kind: u8, offsets: RangeInclusive<i64>, append_time: i64) -> FrameMeta {
+        FrameMeta {
+            kind,
             topic_id: self.topic_id,
             partition: self.number,
-            epoch: marker.leader_epoch,
-            base_offset: marker.offset,
-            last_offset: marker.offset,
-            records: 1,
+            epoch: self.core.leader_epoch(),
+            base_offset: *offsets.start(),
+            last_offset: *offsets.end(),
+            records: 0,
             max_timestamp: -1,
-            append_time: marker.timestamp,
-        };
-        let (sink, token) = (self.clone(), Role::Control.to_token());
-        Append { meta, head: None, body: marker.to_batch(), urgent: true, patient: false, permit: None, sink, token }
+            append_time,
+        }
     }
 }
 

@@ -260,7 +260,7 @@ pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, onesh
         gate.under_way += 1;
     }
     let sink = Arc::new(UnderWay { core: core.clone(), written: Mutex::new(Some((changes, answer))) });
-    Ok((Append { meta, head: None, body, urgent: true, patient: false, permit: None, sink, token: 0 }, durable))
+    Ok((Append::urgent(meta, body, sink, 0), durable))
 }
 
 /// A change that was handed to the WAL; resolves when a sync covered it. Dropping it forgets the answer, not the change.

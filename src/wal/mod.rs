@@ -123,6 +123,13 @@ pub struct Append {
     pub token: u64,
 }
 
+impl Append {
+    /// A frame that may use the reserve, and is written as soon as it can be.
+    pub fn urgent(meta: FrameMeta, body: Bytes, sink: Arc<dyn Durable>, token: u64) -> Self {
+        Self { meta, head: None, body, urgent: true, patient: false, permit: None, sink, token }
+    }
+}
+
 /// A place that does not hold what was written there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {

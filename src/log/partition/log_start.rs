@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Partition;
 use crate::log::ReadError;
-use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
+use crate::wal::{Append, Done, Durable, FrameKind};
 
 impl Partition {
     /// Moves the log start up to `before` (-1: the high watermark); returns the new log start when that is durable.
@@ -26,27 +26,8 @@ impl Partition {
                 return Ok(ends.log_start);
             }
             let sink = LogStartMove { partition: self.clone(), answer: Mutex::new(Some(answer)) };
-            let meta = FrameMeta {
-                kind: FrameKind::LOG_START,
-                topic_id: self.0.topic_id,
-                partition: self.0.number,
-                epoch: self.0.core.leader_epoch(),
-                base_offset: to,
-                last_offset: to,
-                records: 0,
-                max_timestamp: -1,
-                append_time: self.0.core.env.clock.now_ms(),
-            };
-            let frame = Append {
-                meta,
-                head: None,
-                body: Bytes::new(),
-                urgent: true,
-                patient: false,
-                permit: None,
-                sink: Arc::new(sink),
-                token: 0,
-            };
+            let meta = self.0.meta(FrameKind::LOG_START, to..=to, self.0.core.env.clock.now_ms());
+            let frame = Append::urgent(meta, Bytes::new(), Arc::new(sink), 0);
             self.0.core.wal.append(frame).map_err(|e| ReadError::Storage(e.to_string()))?;
             to
         };

@@ -50,8 +50,8 @@ fn a_late_commit_counts_for_what_its_member_has_had_since_then() {
     assert_eq!(may(&group, "b", 2, 1), Err(GroupError::UnknownMember));
 }
 
-#[test]
-fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
+/// A group of which `a`, known as `i`, is away at epoch 2 with the one partition, and `b` has the other.
+fn with_one_away() -> (Setup, Partitions) {
     let mut group = Setup::new(&[("t1", 2)]);
     let half = places(&[("t1", &[0])]);
     group.told(&of_instance(enter("a", &["t1"]), "i"));
@@ -59,6 +59,12 @@ fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
     group.told(&of_instance(alive("a", 1), "i"));
     group.told(&of_instance(owns("a", 1, &half), "i"));
     group.told(&of_instance(alive("a", AWAY), "i"));
+    (group, half)
+}
+
+#[test]
+fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
+    let (mut group, half) = with_one_away();
     assert_eq!([may(&group, "a", 1, 0), may(&group, "a", 2, 0)], [STALE, STALE], "it is away");
     group.restart();
     assert_eq!(group.told(&of_instance(enter("a", &["t1"]), "i")), (2, Some(half)));
@@ -67,13 +73,7 @@ fn a_static_member_that_comes_back_has_had_its_partitions_all_the_time() {
 
 #[test]
 fn a_member_that_takes_a_name_over_has_had_its_partitions_since_then_only() {
-    let mut group = Setup::new(&[("t1", 2)]);
-    let half = places(&[("t1", &[0])]);
-    group.told(&of_instance(enter("a", &["t1"]), "i"));
-    group.told(&enter("b", &["t1"]));
-    group.told(&of_instance(alive("a", 1), "i"));
-    group.told(&of_instance(owns("a", 1, &half), "i"));
-    group.told(&of_instance(alive("a", AWAY), "i"));
+    let (mut group, half) = with_one_away();
     assert_eq!(group.told(&of_instance(enter("c", &["t1"]), "i")), (2, Some(half.clone())));
     assert_eq!([may(&group, "c", 1, 0), may(&group, "c", 2, 0)], [STALE, Ok(())]);
     assert_eq!(may(&group, "a", 2, 0), Err(GroupError::UnknownMember));
