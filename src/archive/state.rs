@@ -9,7 +9,7 @@
 //! Keys: `partition/<topic id>/<number>` has the value `[log end at R, number of the manifest's head]`. All others are the
 //! coordinator's, and opaque here.
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use super::error::{ArchiveError, CommitError};
 use super::manifest::model::ObjectRef;
 use super::manifest::read_object;
 use super::{Bucket, Ownership, layout};
-use crate::base::{Json, Uuid};
+use crate::base::{Current, Json, Uuid};
 use crate::store::chain::{Chain, Head, Outcome};
 use crate::store::envelope::{self, Features, Schema, Unknown};
 
@@ -115,7 +115,7 @@ struct Inner {
     bucket: Bucket,
     chain: Chain,
     epoch: u32,
-    newest: RwLock<Arc<State>>,
+    newest: Current<State>,
     writer: tokio::sync::Mutex<Writer>,
 }
 
@@ -235,7 +235,7 @@ impl StateChain {
         let path = bucket.store().url_of(chain.prefix());
         for _ in 0..ATTEMPTS_MAX {
             if let Some(head) = head.as_ref().filter(|head| head.epoch() >= ownership.claim().born) {
-                let newest = RwLock::new(head.state.clone());
+                let newest = Current::new(head.state.clone());
                 let writer = tokio::sync::Mutex::new(Writer { head: head.clone(), undecided: false });
                 return Ok(Self(Arc::new(Inner { bucket: bucket.clone(), chain, epoch, newest, writer })));
             }
@@ -257,7 +257,7 @@ impl StateChain {
 
     /// The newest version.
     pub fn head(&self) -> Arc<State> {
-        self.0.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.newest.get()
     }
 
     /// Moves R forward to `r`, with every partition as of `r`. `fold` is given the R that the items stand at, and applies the
@@ -314,7 +314,7 @@ impl StateChain {
 
     fn publish(&self, writer: &Writer) -> Arc<State> {
         let state = writer.head.state.clone();
-        *self.0.newest.write().unwrap_or_else(PoisonError::into_inner) = state.clone();
+        self.0.newest.set(state.clone());
         state
     }
 }

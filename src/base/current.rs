@@ -7,8 +7,8 @@ pub struct Current<T>(RwLock<Arc<T>>);
 
 impl<T> Current<T> {
     /// Begins with a value.
-    pub fn new(value: T) -> Self {
-        Self(RwLock::new(Arc::new(value)))
+    pub fn new(value: impl Into<Arc<T>>) -> Self {
+        Self(RwLock::new(value.into()))
     }
 
     /// The value; it stays what it is while the caller keeps it.
@@ -17,7 +17,7 @@ impl<T> Current<T> {
     }
 
     /// Replaces it.
-    pub fn set(&self, value: T) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+    pub fn set(&self, value: impl Into<Arc<T>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value.into();
     }
 }

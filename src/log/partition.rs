@@ -5,7 +5,7 @@
 //! the order of offsets. The WAL's thread calls [`Partition::durable`] after each sync, which moves the high watermark,
 //! answers the appends below it and wakes the readers that wait.
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use super::transactions::Role;
 use super::{AppendError, Ends, Isolation, Pending};
 use crate::archive::PartitionArchive;
 use crate::archive::manifest::Manifest;
-use crate::base::{BytePermit, Uuid};
+use crate::base::{BytePermit, Current, Uuid};
 use crate::record::{CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
@@ -47,7 +47,7 @@ pub(super) struct Inner {
     pub(super) sealing: tokio::sync::Mutex<()>,
     /// When it was last said that something cannot be read (monotonic).
     pub(super) complained: Mutex<Option<Duration>>,
-    settings: RwLock<Arc<TopicSettings>>,
+    settings: Current<TopicSettings>,
     state: Mutex<State>,
 }
 
@@ -76,7 +76,7 @@ impl Partition {
             archive,
             sealing: tokio::sync::Mutex::default(),
             complained: Mutex::default(),
-            settings: RwLock::new(settings),
+            settings: Current::new(settings),
             state: Mutex::new(state),
         }))
     }
@@ -112,11 +112,11 @@ impl Partition {
     }
 
     pub(super) fn settings(&self) -> Arc<TopicSettings> {
-        self.0.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.settings.get()
     }
 
     pub(super) fn set_settings(&self, settings: Arc<TopicSettings>) {
-        *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.0.settings.set(settings);
     }
 
     /// Takes over a committed manifest version: what it sealed is cold from now on.
