@@ -37,10 +37,16 @@ pub fn taken_over(item: ClassicItem, catalog: &dyn Catalog) -> Result<ConsumerIt
         taken.members.insert(id.clone(), member);
         claims.push((claim, id));
     }
-    // What was given to another in this generation is that other's: a member that was silent may say what it had before.
+    // What was given to another in this generation is that other's: a member that was silent may say what it had before. Of
+    // two that say it of one generation one is wrong; nobody has it then, and both begin anew when they join.
     claims.sort_by_key(|(claim, _)| std::cmp::Reverse(claim.generation));
-    for (Claim { owned: claimed, .. }, id) in claims {
-        let claimed: Partitions = claimed.into_iter().filter(|place| owned.insert(*place)).collect();
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for (Claim { owned: claimed, generation }, _) in &claims {
+        claimed.iter().for_each(|place| *counts.entry((*generation, *place)).or_default() += 1);
+    }
+    for (Claim { owned: claimed, generation: of }, id) in claims {
+        let is_its_own = |place: &TopicPartition| owned.insert(*place) && counts.get(&(of, *place)) == Some(&1);
+        let claimed: Partitions = claimed.into_iter().filter(is_its_own).collect();
         let Some(member) = taken.members.get_mut(&id) else { continue };
         if rebalancing {
             // Who has joined and not synced yet owns what it said, and was given nothing since.
