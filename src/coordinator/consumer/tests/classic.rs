@@ -271,12 +271,14 @@ fn classic(members: &[(&str, &[i32], &[i32])], rebalancing: bool) -> ClassicItem
     }
 }
 
+/// The partitions of each member.
+fn owned(item: &ConsumerItem) -> Vec<Vec<i32>> {
+    item.members.values().map(|member| member.assigned.iter().map(|place| place.partition).collect()).collect()
+}
+
 #[test]
 fn a_classic_group_is_taken_over_with_what_its_members_have() {
     let topics = Topics::of(&[("t1", 4)]);
-    let owned = |item: &ConsumerItem| -> Vec<Vec<i32>> {
-        item.members.values().map(|member| member.assigned.iter().map(|place| place.partition).collect()).collect()
-    };
     let taken = taken_over(classic(&[("a", &[0, 1], &[1]), ("b", &[2, 9], &[])], false), &topics).unwrap();
     assert_eq!(owned(&taken), [vec![0, 1], vec![2]], "what there is not is left out");
     assert_eq!((taken.epoch, taken.target_epoch), (7, 7));
@@ -286,6 +288,20 @@ fn a_classic_group_is_taken_over_with_what_its_members_have() {
     assert_eq!(a.names.iter().collect::<Vec<_>>(), ["t1"]);
     assert_eq!(a.classic.as_ref().map(|side| side.session_ms), Some(10_000));
 
+    let back = given_back(&taken, &topics, Now { ms: 5, wall_ms: 6 }).unwrap();
+    let expected = ClassicItem {
+        rebalancing: true,
+        protocol: None,
+        leader: None,
+        since_ms: 6,
+        ..classic(&[("a", &[0, 1], &[1]), ("b", &[2], &[])], true)
+    };
+    assert_eq!(back, expected);
+}
+
+#[test]
+fn of_what_members_say_they_own_only_that_counts_which_was_not_given_to_another_and_nobody_else_says() {
+    let topics = Topics::of(&[("t1", 4)]);
     let between = taken_over(classic(&[("a", &[], &[0, 1]), ("b", &[2], &[1, 2])], true), &topics).unwrap();
     assert_eq!(owned(&between), [vec![0], vec![2]], "what they say, but nothing that two say");
     let behind = taken_over(classic(&[("a", &[0], &[0, 1]), ("b", &[2], &[2])], false), &topics).unwrap();
@@ -309,16 +325,6 @@ fn a_classic_group_is_taken_over_with_what_its_members_have() {
     claims.members[1].protocols[0].1 = of_generation(&[0, 2], 7);
     let newer = taken_over(claims, &topics).unwrap();
     assert_eq!(owned(&newer), [vec![1], vec![0, 2]], "what is said of the newer generation");
-
-    let back = given_back(&taken, &topics, Now { ms: 5, wall_ms: 6 }).unwrap();
-    let expected = ClassicItem {
-        rebalancing: true,
-        protocol: None,
-        leader: None,
-        since_ms: 6,
-        ..classic(&[("a", &[0, 1], &[1]), ("b", &[2], &[])], true)
-    };
-    assert_eq!(back, expected);
 }
 
 #[test]
