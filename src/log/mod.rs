@@ -396,7 +396,7 @@ impl Log {
         inner.core.fence.end("the broker has stopped");
         partitions.iter().for_each(|p| p.close("the broker has stopped"));
         let wal = inner.core.wal.clone();
-        let _ = inner.core.env.tasks.hot.spawn_blocking(move || wal.close()).await;
+        let _ = inner.core.env.tasks.blocking_hot(move || wal.close()).await;
         StopReport { released, unsealed }
     }
 }

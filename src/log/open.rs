@@ -317,7 +317,7 @@ async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Resul
         }
         Ok((recovered, found))
     };
-    let done = env.tasks.hot.spawn_blocking(work).await;
+    let done = env.tasks.blocking_hot(work).await;
     done.map_err(|e| OpenError::Damaged(format!("recovery ended early: {e}")))?.map_err(wal_error)
 }
 

@@ -375,7 +375,7 @@ impl Mover {
             })
         };
         let wal = self.core.wal.clone();
-        let done = self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await;
+        let done = self.core.env.tasks.blocking_cold(move || wal.condense(file, &needed)).await;
         match done {
             Ok(Ok(Condensed::Done { kept })) => tracing::info!(file, kept, "condensed a WAL file"),
             Ok(Ok(Condensed::TooMuch { needed })) => {
