@@ -26,7 +26,7 @@ use crate::record::{BatchHeader, EndMarker};
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
 use crate::wal::{
-    self, Damage, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
+    self, Damage, Drive, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
 };
 
 /// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
@@ -385,6 +385,7 @@ fn start_wal(
     let around = Surroundings {
         fs: fs.clone(),
         clock: env.clock.clone(),
+        drive: Drive::like(&env.tasks),
         random: env.random.clone(),
         metrics: env.metrics.clone(),
         on_fatal: Arc::new(move |error: WalError| fence.fail(error.to_string())),
