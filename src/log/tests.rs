@@ -11,6 +11,7 @@ mod away;
 mod broker_settings;
 mod compaction;
 mod damage;
+mod one_thread;
 mod state;
 mod tiers;
 mod transactions;
