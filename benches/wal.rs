@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use esker::base::{Clock, Metrics, Random, Uuid};
 use esker::wal::fs::{FaultyFs, FileSystem, RealFs};
-use esker::wal::{Append, Done, Durable, FrameKind, FrameMeta, Identity, Surroundings, Wal, WalOptions, recover};
+use esker::wal::{
+    Append, Done, Drive, Durable, FrameKind, FrameMeta, Identity, Surroundings, Wal, WalOptions, recover,
+};
 
 /// A producer that has at most `window` frames under way.
 struct Producer {
@@ -62,8 +64,13 @@ fn open(fs: Arc<dyn FileSystem>, dir: &Path) -> Wal {
     let (clock, random, metrics) = (Clock::real(), Random::os(), Metrics::new());
     let on_fatal = Arc::new(|error| panic!("{error}"));
     let identity = Identity { cluster_id: Uuid([2; 16]), broker_id: 0, wal_id: Uuid([3; 16]), born: 1, epoch: 1 };
-    Wal::start(recovered, identity, &options, &Surroundings { fs, clock, random, metrics, on_fatal })
-        .expect("the WAL starts")
+    Wal::start(
+        recovered,
+        identity,
+        &options,
+        &Surroundings { fs, clock, drive: Drive::Threads, random, metrics, on_fatal },
+    )
+    .expect("the WAL starts")
 }
 
 /// What a run took.

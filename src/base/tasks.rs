@@ -3,6 +3,7 @@ use std::future::Future;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Where tasks run. `hot` serves producers and the tail; `cold` seals, uploads and replays history.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Tasks {
     pub hot: Handle,
     /// Object store, Parquet, background work.
     pub cold: Handle,
+    /// Nothing leaves the runtime's one thread: see [`Tasks::in_one_thread`].
+    one_thread: bool,
 }
 
 /// Owns the two runtimes; dropping it ends what still runs on them.
@@ -43,7 +46,7 @@ impl Runtimes {
 
     /// Handles for those who spawn.
     pub fn tasks(&self) -> Tasks {
-        Tasks { hot: self.hot.handle().clone(), cold: self.cold.handle().clone() }
+        Tasks { hot: self.hot.handle().clone(), cold: self.cold.handle().clone(), one_thread: false }
     }
 
     /// Runs `main` on the hot runtime until it ends.
@@ -55,7 +58,32 @@ impl Runtimes {
 impl Tasks {
     /// Both handles on the current runtime: for tests and for the embedded library.
     pub fn current() -> Self {
-        Self { hot: Handle::current(), cold: Handle::current() }
+        Self { hot: Handle::current(), cold: Handle::current(), one_thread: false }
+    }
+
+    /// Both handles on the current runtime, and no thread beside its own: what blocks is a task like any other. On a runtime
+    /// of one thread with paused time a whole log runs like this, and the same seed gives the same run.
+    pub fn in_one_thread() -> Self {
+        Self { one_thread: true, ..Self::current() }
+    }
+
+    /// Whether nothing may wait for another thread, for there is none.
+    pub fn are_in_one_thread(&self) -> bool {
+        self.one_thread
+    }
+
+    /// Runs `work`, which may block, beside the hot runtime's tasks.
+    pub fn blocking_hot<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.blocking(&self.hot, work)
+    }
+
+    /// Runs `work`, which may block, beside the cold runtime's tasks.
+    pub fn blocking_cold<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.blocking(&self.cold, work)
+    }
+
+    fn blocking<T: Send + 'static>(&self, on: &Handle, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        if self.one_thread { on.spawn(async move { work() }) } else { on.spawn_blocking(work) }
     }
 }
 

@@ -406,7 +406,7 @@ impl Log {
         inner.core.fence.end("the broker has stopped");
         partitions.iter().for_each(|p| p.close(Closed::Ended("the broker has stopped".to_owned())));
         let wal = inner.core.wal.clone();
-        let _ = inner.core.env.tasks.hot.spawn_blocking(move || wal.close()).await;
+        let _ = inner.core.env.tasks.blocking_hot(move || wal.close()).await;
         StopReport { released, unsealed }
     }
 }

@@ -24,7 +24,7 @@ use crate::base::Uuid;
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
 use crate::wal::{
-    self, Damage, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
+    self, Damage, Drive, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
 };
 
 /// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
@@ -47,10 +47,11 @@ impl Log {
         let url = options.store_url.clone().unwrap_or_else(|| options.data_dir.join("bucket").display().to_string());
         let mut store_options = options.store.clone();
         store_options.create_directory |= options.store_url.is_none();
-        std::fs::create_dir_all(&options.data_dir)
+        let fs = wal::fs::RealFs::new();
+        fs.create_dir(&options.data_dir)
             .map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", options.data_dir.display())))?;
         let store = Store::open(&url, store_options, &env.clock, &env.random, &env.metrics).map_err(store_error)?;
-        Self::open_on(options, env, Arc::new(wal::fs::RealFs::new()), store).await
+        Self::open_on(options, env, Arc::new(fs), store).await
     }
 
     /// [`Log::open`] on a given file system and store: for tests, and for stores of one's own.
@@ -74,8 +75,7 @@ impl Log {
             Bucket::open(store.clone(), mode, &env.limits).await.map_err(archive_error)
         });
         let bucket = bucket.await?;
-        let wal_id_file = options.data_dir.join(WAL_ID_FILE);
-        let claim = claim_of(&options, &recovered, &found, &wal_id_file, &env)?;
+        let claim = claim_of(&options, &recovered, &found, &*fs, &env)?;
         let owned = wait.until(|| async {
             let survey = Survey::load(&bucket).await.map_err(archive_error)?;
             let ownership = owner::claim(&survey, &claim).await.map_err(owner_error)?;
@@ -84,8 +84,8 @@ impl Log {
         let (survey, ownership) = owned.await?;
         let fence = Fence::new(env.clock.clone());
         let identity = identity_of(&bucket, &ownership, options.broker_id);
-        let wal = start_wal(recovered, identity, fs, &options, &env, &fence)?;
-        let _ = std::fs::remove_file(&wal_id_file); // the WAL's own header says it from now on
+        let wal = start_wal(recovered, identity, fs.clone(), &options, &env, &fence)?;
+        let _ = fs.remove(&options.data_dir.join(WAL_ID_FILE)); // the WAL's own header says it from now on
         let keep_wal = ownership.wal() == WalPlan::Continue;
         let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
         if ownership.lost_wal() {
@@ -285,7 +285,7 @@ async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Resul
         }
         Ok((recovered, found))
     };
-    let done = env.tasks.hot.spawn_blocking(work).await;
+    let done = env.tasks.blocking_hot(work).await;
     done.map_err(|e| OpenError::Damaged(format!("recovery ended early: {e}")))?.map_err(wal_error)
 }
 
@@ -293,7 +293,7 @@ fn claim_of(
     options: &Options,
     recovered: &Recovered,
     found: &FromWal,
-    wal_id_file: &Path,
+    fs: &dyn FileSystem,
     env: &Env,
 ) -> Result<Claim, OpenError> {
     let disk = match recovered.identity {
@@ -306,27 +306,20 @@ fn claim_of(
             ends: found.ends(),
             may_be_short: found.may_be_short(),
         },
-        None => Disk::Empty { wal_id: remembered_wal_id(wal_id_file, env)? },
+        None => Disk::Empty { wal_id: remembered_wal_id(fs, &options.data_dir, env)? },
     };
     Ok(Claim { broker_id: options.broker_id, address: options.address.clone(), disk, take_over: options.take_over })
 }
 
 /// The id that a WAL on this empty disk gets: the one that an earlier, cut start had chosen, or a new one.
-fn remembered_wal_id(path: &Path, env: &Env) -> Result<Uuid, OpenError> {
-    if let Some(id) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
+fn remembered_wal_id(fs: &dyn FileSystem, data_dir: &Path, env: &Env) -> Result<Uuid, OpenError> {
+    let path = data_dir.join(WAL_ID_FILE);
+    if let Some(id) = wal::fs::read_text(fs, &path).ok().flatten().and_then(|text| text.parse().ok()) {
         return Ok(id);
     }
     let id = Uuid::random(&env.random);
-    let write = || -> std::io::Result<()> {
-        use std::io::Write;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut file = std::fs::File::create(path)?;
-        file.write_all(id.to_string().as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", path.display())))?;
+    let written = fs.create_dir(data_dir).and_then(|()| wal::fs::write_text(fs, &path, &id.to_string()));
+    written.map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", path.display())))?;
     Ok(id)
 }
 
@@ -353,6 +346,7 @@ fn start_wal(
     let around = Surroundings {
         fs: fs.clone(),
         clock: env.clock.clone(),
+        drive: Drive::like(&env.tasks),
         random: env.random.clone(),
         metrics: env.metrics.clone(),
         on_fatal: Arc::new(move |error: WalError| fence.fail(error.to_string())),

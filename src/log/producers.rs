@@ -214,7 +214,7 @@ impl Producers {
     }
 
     fn forget_the_most_silent(&mut self) {
-        if let Some(id) = self.known.iter().min_by_key(|(_, p)| p.last_timestamp).map(|(id, _)| *id) {
+        if let Some(id) = self.known.iter().min_by_key(|(id, p)| (p.last_timestamp, **id)).map(|(id, _)| *id) {
             self.known.remove(&id);
         }
     }

@@ -158,7 +158,7 @@ impl Partition {
             Some(batches) => Ok(batches),
             None => {
                 let wal = core.wal.clone();
-                let read = core.env.tasks.hot.spawn_blocking(move || wal.read(&positions, true));
+                let read = core.env.tasks.blocking_hot(move || wal.read(&positions, true));
                 read.await.map_err(|e| ReadError::Storage(format!("reading the WAL was cut off: {e}")))?
             }
         };

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::buffer::BLOCK;
-use super::engine::index;
 use super::files::{Files, LiveFile, is_no_space};
 use super::frame::ENTRY_LEN;
 use super::group::GroupHead;
 use super::header::{Header, KeptPart, Kind};
 use super::inventory::tag;
-use super::kept::{Directory, KeptFrame};
+use super::kept::{Directory, KeptFrame, index};
 use super::window::Window;
 use super::{Condensed, Damage, DamageKind, FrameMeta, WalError, names};
 
@@ -29,8 +28,9 @@ pub(crate) fn condense(files: &Files, number: u64, needed: Needed<'_>) -> Result
         live
     };
     let done = replace(files, &live, needed);
-    files.lock().busy = None;
-    files.changed.notify_all();
+    let mut table = files.lock();
+    table.busy = None;
+    files.tell(table);
     done.map_err(|error| if is_no_space(&error) { WalError::DiskFull(files.dir.clone()) } else { error })
 }
 

@@ -1,34 +1,22 @@
-//! The running WAL: its start, its threads, and what others hold.
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+//! The running WAL: what its machines share, and what others hold.
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::buffer::{BLOCK, Pool};
+use super::buffer::Pool;
 use super::condense::condense;
-use super::files::{Files, LiveFile, Spare, Table};
-use super::fs::{FileSystem, Open, read_full, write_full};
-use super::kept::Directory;
+use super::drive::Running;
+use super::files::Files;
 use super::metrics::WalMetrics;
-use super::patience::Patience;
 use super::pieces::Pieces;
-use super::queue::{Queue, QueueLimits};
+use super::queue::Queue;
 use super::reader::Reader;
-use super::recovery::Rest;
-use super::scan::{Place, ScannedFile};
 use super::tail::Tail;
-use super::writer::{Active, Writer};
-use super::{Append, Condensed, FrameMeta, Identity, Position, Recovered, Space, WalError, WalOptions, names};
-use crate::base::{Clock, Metrics, Random};
+use super::{Append, Condensed, FrameMeta, Position, Space, WalError, WalOptions};
+use crate::base::Clock;
 
-/// The very first file is small, so that an empty directory is ready at once; later ones are made ahead of need.
-const FIRST_FILE_BYTES: u64 = 8 << 20;
-
-/// What the threads share.
+/// What the machines share.
 pub(crate) struct Shared {
     pub options: WalOptions,
     pub files: Arc<Files>,
@@ -37,18 +25,20 @@ pub(crate) struct Shared {
     pub durable: AtomicU64,
     pub metrics: WalMetrics,
     pub clock: Clock,
-    reader: Reader,
-    pool: Arc<Pool>,
-    on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
-    condensing: Mutex<()>,
+    /// The time by which the machines wait.
+    pub timer: Clock,
+    pub reader: Reader,
+    pub pool: Arc<Pool>,
+    pub on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
+    pub condensing: Mutex<()>,
     /// The directory is ours until [`Wal::close`].
-    lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 impl Shared {
     /// Tells the queue and the metrics what the files have room for.
     pub fn tell_room(&self) {
-        self.queue.set_room(self.files.room());
+        self.files.tell_room(&self.queue);
         self.metrics.space(&self.files.space());
         self.reader.purge();
     }
@@ -59,7 +49,7 @@ impl Shared {
             let mut table = self.files.lock();
             table.failed.get_or_insert_with(|| error.clone());
             table.closing = true;
-            self.files.changed.notify_all();
+            self.files.tell(table);
         }
         // A stop for which there is no room left loses nothing that was acknowledged: whoever closes is told.
         if self.queue.fail(error) && !error.is_retriable() {
@@ -70,11 +60,12 @@ impl Shared {
 
 /// The running WAL; cheap to clone. It ends with [`Wal::close`], or when the last clone is dropped.
 #[derive(Clone)]
-pub struct Wal(Arc<Handle>);
+pub struct Wal(pub(super) Arc<Handle>);
 
-struct Handle {
-    shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+pub(super) struct Handle {
+    pub shared: Arc<Shared>,
+    /// Until it is closed.
+    pub running: Mutex<Option<Running>>,
 }
 
 impl Drop for Handle {
@@ -84,81 +75,7 @@ impl Drop for Handle {
     }
 }
 
-/// What a WAL needs of its process.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// The file system that recovery used.
-    pub fs: Arc<dyn FileSystem>,
-    /// To measure syncs.
-    pub clock: Clock,
-    /// For the salts of files.
-    pub random: Random,
-    /// Where its metrics go.
-    pub metrics: Metrics,
-    /// Called once, by a thread of the WAL, after the first error of a write or sync: the process must end, for nothing is
-    /// known any more of what is on the disk.
-    pub on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
-}
-
 impl Wal {
-    /// Cuts the torn tail, writes the last valid group again, syncs, and starts the threads.
-    ///
-    /// # Errors
-    /// Settings that cannot work, a disk too small for the budget, damage that was not accepted, and any error of the disk.
-    pub fn start(
-        recovered: Recovered,
-        identity: Identity,
-        options: &WalOptions,
-        around: &Surroundings,
-    ) -> Result<Self, WalError> {
-        options.check()?;
-        if let Some(damage) = recovered.damage.iter().find(|d| !d.accepted && d.kind.is_unknown()) {
-            return Err(WalError::Damaged(Box::new(damage.clone())));
-        }
-        if let Some(old) = recovered.identity
-            && (old.wal_id, old.cluster_id, old.broker_id) != (identity.wal_id, identity.cluster_id, identity.broker_id)
-        {
-            let what = format!("it belongs to WAL {} of broker {}", old.wal_id, old.broker_id);
-            return Err(WalError::Foreign { path: options.dir.clone(), what });
-        }
-        let Recovered { identity: old, last_group, rest, .. } = recovered;
-        let fs = &*around.fs;
-        make_safe(fs, &rest)?;
-        let blanks = tidy(fs, options, &rest)?;
-        let io = |e| WalError::io("ask for the free space of", &options.dir, &e);
-        let space = fs.space(&options.dir).map_err(io)?;
-        let budget = options.budget(rest.budget.filter(|_| old.is_some()), space)?;
-        let files = Arc::new(Files {
-            fs: around.fs.clone(),
-            dir: options.dir.clone(),
-            identity,
-            file_bytes: options.file_bytes,
-            budget,
-            table: Mutex::new(table(&rest, blanks)),
-            changed: Condvar::new(),
-        });
-        let next = last_group + 1;
-        let active = open_active(&files, &rest, next, &around.random)?;
-        let shared = Arc::new(Shared::new(files, options, around, rest.lock, last_group));
-        let writer = Writer {
-            active,
-            next,
-            previous_crc: rest.last_crc,
-            boot: fs.boot(),
-            random: around.random.clone(),
-            pool: shared.pool.clone(),
-            frames: Vec::new(),
-            done: Vec::new(),
-            crowd: 0,
-            last_sync: Duration::ZERO,
-            patience: Patience::default(),
-            alone: false,
-            shared: shared.clone(),
-        };
-        let threads = Mutex::new(spawn(&shared, writer)?);
-        Ok(Self(Arc::new(Handle { shared, threads })))
-    }
-
     /// Queues a frame and returns at once. Frames of one (topic id, partition) are written in the order of calls; within a
     /// group, frames are sorted by topic id and partition, so that a partition's bytes lie side by side.
     ///
@@ -265,7 +182,7 @@ impl Wal {
         done
     }
 
-    /// Writes what is queued, makes it durable, and ends the threads; later appends get [`WalError::Closed`]. Must not be
+    /// Writes what is queued, makes it durable, and ends; later appends get [`WalError::Closed`]. Must not be
     /// called by a [`super::Durable`].
     ///
     /// # Errors
@@ -273,12 +190,8 @@ impl Wal {
     pub fn close(&self) -> Result<(), WalError> {
         self.0.shared.queue.close();
         self.0.shared.files.close();
-        let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                return Err(WalError::Failed("a thread of the WAL panicked".into()));
-            }
-        }
+        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        running.map_or(Ok(()), Running::join)?;
         let _one = self.0.shared.condensing.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.shared.files.lock().failed.clone().map_or(Ok(()), Err)
@@ -292,182 +205,9 @@ impl std::fmt::Debug for Wal {
 }
 
 impl Shared {
-    fn new(
-        files: Arc<Files>,
-        options: &WalOptions,
-        around: &Surroundings,
-        lock: Box<dyn Send + Sync>,
-        last_group: u64,
-    ) -> Self {
-        let limits = QueueLimits {
-            file_bytes: options.file_bytes,
-            group_max_bytes: options.group_max_bytes,
-            reserve: files.reserve(),
-            budget: files.budget,
-            dir: options.dir.clone(),
-        };
-        let group_max = usize::try_from(options.group_max_bytes).unwrap_or(usize::MAX / 4);
-        let shared = Self {
-            options: options.clone(),
-            queue: Queue::new(limits),
-            tail: Tail::new(options.tail_bytes),
-            durable: AtomicU64::new(last_group),
-            metrics: WalMetrics::new(&around.metrics),
-            clock: around.clock.clone(),
-            reader: Reader::new(files.clone()),
-            pool: Pool::new(4, group_max),
-            on_fatal: around.on_fatal.clone(),
-            condensing: Mutex::default(),
-            files,
-            lock: Mutex::new(Some(lock)),
-        };
-        shared.tell_room();
-        shared
-    }
-
     /// Slices keep whole groups alive; when slow readers hold more than the tail itself may, they get copies.
     fn pieces(&self, join: bool) -> Pieces {
         let held_max = 2 * self.options.tail_bytes + 4 * self.options.group_max_bytes;
         Pieces::new(join, self.pool.out_bytes() > held_max)
-    }
-}
-
-fn spawn(shared: &Arc<Shared>, writer: Writer) -> Result<Vec<JoinHandle<()>>, WalError> {
-    let io = |e| WalError::io("start a thread for", &shared.options.dir, &e);
-    let maker = shared.clone();
-    let make = move || {
-        if let Err(error) = maker.files.run(&|| maker.tell_room()) {
-            maker.fail(&error);
-        }
-    };
-    let write = move || {
-        raise_priority();
-        writer.run();
-    };
-    let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let maker = builder("wal-files").spawn(make).map_err(io)?;
-    Ok(vec![builder("wal").spawn(write).map_err(io)?, maker])
-}
-
-/// On a busy machine a thread of ordinary priority waits milliseconds for its turn after each sync. Where it is not allowed
-/// to ask for more, it goes on without.
-fn raise_priority() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(-5);
-}
-
-/// Zeroes what is beyond the end, and writes the last group again: it may have been valid in the page cache only.
-fn make_safe(fs: &dyn FileSystem, rest: &Rest) -> Result<(), WalError> {
-    let mut cuts = BTreeMap::<&PathBuf, Vec<u64>>::new();
-    for (path, at) in &rest.cuts {
-        cuts.entry(path).or_default().push(*at);
-    }
-    let pool = Pool::new(0, BLOCK);
-    let mut zeros = pool.take(BLOCK);
-    zeros.bytes_mut().fill(0);
-    for (path, blocks) in cuts {
-        let file = fs.open(path, Open::Write).map_err(|e| WalError::io("open", path, &e))?;
-        for at in blocks {
-            write_full(&*file, &zeros.bytes()[..BLOCK], at).map_err(|e| WalError::io("write", path, &e))?;
-        }
-        file.sync().map_err(|e| WalError::io("sync", path, &e))?;
-    }
-    if let Some(Place { path, at, len }) = &rest.last {
-        let file = fs.open(path, Open::Write).map_err(|e| WalError::io("open", path, &e))?;
-        let mut group = pool.take(*len as usize);
-        let bytes = &mut group.bytes_mut()[..*len as usize];
-        let reader = fs.open(path, Open::Read).map_err(|e| WalError::io("open", path, &e))?;
-        read_full(&*reader, bytes, *at).map_err(|e| WalError::io("read", path, &e))?;
-        write_full(&*file, bytes, *at).map_err(|e| WalError::io("write", path, &e))?;
-        file.sync().map_err(|e| WalError::io("sync", path, &e))?;
-    }
-    Ok(())
-}
-
-/// Removes what is half-made or of the wrong size; returns the blank files that can be used.
-fn tidy(fs: &dyn FileSystem, options: &WalOptions, rest: &Rest) -> Result<Vec<PathBuf>, WalError> {
-    let (blanks, odd): (Vec<_>, Vec<_>) = rest.blanks.iter().partition(|(_, len)| *len == options.file_bytes);
-    for path in rest.temporaries.iter().chain(odd.iter().map(|(path, _)| path)) {
-        fs.remove(path).map_err(|e| WalError::io("remove", path, &e))?;
-    }
-    fs.sync_dir(&options.dir).map_err(|e| WalError::io("sync", &options.dir, &e))?;
-    Ok(blanks.into_iter().map(|(path, _)| path.clone()).collect())
-}
-
-fn table(rest: &Rest, blanks: Vec<PathBuf>) -> Table {
-    let live = |file: &ScannedFile| {
-        let kept =
-            rest.kept.iter().find(|(number, _)| *number == file.stat.file).map(|(_, directory)| index(directory));
-        let live = LiveFile {
-            number: file.stat.file,
-            path: file.path.clone(),
-            bytes: file.stat.bytes,
-            first_group: file.stat.first_group,
-            last_group: AtomicU64::new(file.stat.last_group),
-            kept,
-            retired: AtomicBool::new(false),
-        };
-        (file.stat.file, Arc::new(live))
-    };
-    let highest = rest.scanned.iter().map(|f| f.stat.file).max().unwrap_or(0);
-    Table {
-        files: rest.scanned.iter().map(live).collect(),
-        spare: None,
-        blanks,
-        released_below: 0,
-        next: highest + 1,
-        disk_full: false,
-        wanted: false,
-        taken: 0,
-        making: false,
-        busy: None,
-        closing: false,
-        ended: false,
-        failed: None,
-    }
-}
-
-/// Where each frame of a condensed file lies.
-pub(crate) fn index(directory: &Directory) -> Vec<(u64, u64)> {
-    let mut byte = directory.payload_at();
-    let place = |frame: &super::kept::KeptFrame| {
-        let here = byte;
-        byte += u64::from(frame.entry.len);
-        (frame.at, here)
-    };
-    directory.frames.iter().map(place).collect()
-}
-
-/// The file to go on with: the newest one, or a first one.
-fn open_active(files: &Files, rest: &Rest, next: u64, random: &Random) -> Result<Active, WalError> {
-    let begin = |spare: &Spare| {
-        let salt = random.u64();
-        let (file, live) = files.begin(spare, salt, next, rest.last_crc)?;
-        Ok(Active { file, live, salt, at: BLOCK as u64 })
-    };
-    match rest.scanned.last().filter(|last| !last.stat.kept) {
-        // Its header may have been valid in the page cache only: it is begun again.
-        Some(last) if last.stat.last_group < last.stat.first_group => {
-            begin(&Spare { number: last.stat.file, path: last.path.clone(), bytes: last.stat.bytes })
-        }
-        Some(last) => {
-            let path = &last.path;
-            let file = files.fs.open(path, Open::Write).map_err(|e| WalError::io("open", path, &e))?;
-            file.sync().map_err(|e| WalError::io("sync", path, &e))?;
-            let live = files.lock().files.get(&last.stat.file).cloned();
-            let live = live.expect("the table was made of the scanned files");
-            Ok(Active { file, live, salt: last.salt, at: last.end })
-        }
-        None => {
-            let mut table = files.lock();
-            let number = table.next;
-            table.next += 1;
-            let blank = table.take_blank(&names::wal(&files.dir, number));
-            drop(table);
-            match blank {
-                Some(blank) => begin(&files.reuse(&blank, number)?),
-                None => begin(&files.create(number, FIRST_FILE_BYTES.min(files.file_bytes), false)?),
-            }
-        }
     }
 }

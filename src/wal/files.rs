@@ -1,24 +1,16 @@
-//! The files of a running WAL: which there are, which may go, and where the next one comes from.
-//!
-//! A thread of its own keeps one *spare* ready: a file that is full of zeros or of what a recycled one held, under the next
-//! number, with a header that says so. The writer only has to write the new header. So neither zero-filling nor renaming is
-//! ever in the way of an append, unless the disk is slower than the producers.
+//! The files of a running WAL: which there are, which may go, and where the next one comes from. What makes the next one is
+//! in `maker`.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::buffer::{BLOCK, Pool};
+use super::drive::Signal;
 use super::fs::{File, FileSystem, Open, write_full};
-use super::header::{Header, KeptPart, Kind, NEVER_BEGUN};
+use super::header::{Header, KeptPart, Kind};
+use super::queue::Queue;
 use super::{FileStat, Identity, Space, WalError, names};
-
-/// Zeros are written in pieces of this size, with a pause after each while nobody waits for the file.
-const FILL: usize = 1 << 20;
-const FILL_PAUSE: Duration = Duration::from_millis(1);
-/// How often a full disk is looked at again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A file that holds groups or kept frames.
 pub(crate) struct LiveFile {
@@ -54,6 +46,15 @@ pub(crate) struct Spare {
     pub bytes: u64,
 }
 
+/// What there is for a writer whose file is full.
+pub(crate) enum Next {
+    Spare(Spare),
+    /// Not yet.
+    Later,
+    /// There will be none, and the WAL closes.
+    Hopeless,
+}
+
 /// Everything that changes; behind one lock that is never held during I/O.
 pub(crate) struct Table {
     pub files: BTreeMap<u64, Arc<LiveFile>>,
@@ -81,7 +82,7 @@ pub(crate) struct Table {
 
 /// Where the next spare comes from.
 #[derive(Debug, PartialEq, Eq)]
-enum Supply {
+pub(crate) enum Supply {
     Blank,
     Recycle(u64),
     Discard(u64),
@@ -98,7 +99,7 @@ pub(crate) struct Room {
     pub disk_full: bool,
 }
 
-/// The files and the thread that makes them.
+/// The files, and who is told when they change.
 pub(crate) struct Files {
     pub fs: Arc<dyn FileSystem>,
     pub dir: PathBuf,
@@ -106,7 +107,10 @@ pub(crate) struct Files {
     pub file_bytes: u64,
     pub budget: u64,
     pub table: Mutex<Table>,
+    /// For whoever waits in [`super::Wal::close`].
     pub changed: Condvar,
+    pub maker: Signal,
+    pub writer: Arc<Signal>,
 }
 
 impl Table {
@@ -133,7 +137,7 @@ impl Table {
 
     /// Decides: what is blank first, then a new file while the budget has room, so that sealed data stays readable here;
     /// then the oldest that is released.
-    fn supply(&self, file_bytes: u64, budget: u64) -> Supply {
+    pub fn supply(&self, file_bytes: u64, budget: u64) -> Supply {
         let used = self.used(file_bytes);
         if !self.blanks.is_empty() {
             return Supply::Blank;
@@ -165,9 +169,11 @@ impl Files {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that new files can still give.
-    pub fn room(&self) -> Room {
-        self.lock().room(self.file_bytes, self.budget)
+    /// Tells the queue how many bytes new files can still give: under the lock, so that of two who tell the later one knows
+    /// better.
+    pub fn tell_room(&self, queue: &Queue) {
+        let table = self.lock();
+        queue.set_room(table.room(self.file_bytes, self.budget));
     }
 
     /// The part of the budget that only urgent frames may use.
@@ -189,40 +195,54 @@ impl Files {
         }
     }
 
-    /// Waits for the spare and takes it; `None` when the WAL closes meanwhile.
-    pub fn take_spare(&self) -> Result<Option<Spare>, WalError> {
+    /// The spare, if it is there, to be begun; else whoever writes is woken when it may be.
+    ///
+    /// # Errors
+    /// That with which the WAL failed.
+    pub fn take_spare(&self) -> Result<Next, WalError> {
         let mut table = self.lock();
-        loop {
-            if let Some(spare) = table.spare.take() {
-                table.wanted = false;
-                table.taken = spare.bytes;
-                self.changed.notify_all();
-                return Ok(Some(spare));
-            }
-            if let Some(error) = &table.failed {
-                return Err(error.clone());
-            }
-            let hopeless = table.supply(self.file_bytes, self.budget) == Supply::Nothing && !table.making;
-            if table.closing && hopeless {
-                return Ok(None);
-            }
-            table.wanted = true;
-            self.changed.notify_all();
-            table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &table.failed {
+            return Err(error.clone());
         }
+        if let Some(spare) = table.spare.take() {
+            table.wanted = false;
+            table.taken = spare.bytes;
+            self.tell(table);
+            return Ok(Next::Spare(spare));
+        }
+        let hopeless = table.supply(self.file_bytes, self.budget) == Supply::Nothing && !table.making;
+        if table.closing && hopeless {
+            return Ok(Next::Hopeless);
+        }
+        if !std::mem::replace(&mut table.wanted, true) {
+            self.maker.wake();
+        }
+        Ok(Next::Later)
+    }
+
+    /// Tells everybody whom it may concern that the table has changed.
+    pub fn tell(&self, table: MutexGuard<'_, Table>) {
+        let wanted = table.wanted;
+        drop(table);
+        self.maker.wake();
+        if wanted {
+            self.writer.wake();
+        }
+        self.changed.notify_all();
     }
 
     /// Nobody waits for room any more.
     pub fn close(&self) {
-        self.lock().closing = true;
-        self.changed.notify_all();
+        let mut table = self.lock();
+        table.closing = true;
+        self.tell(table);
     }
 
     /// Nothing in groups below `group` is needed.
     pub fn release_below(&self, group: u64) {
         let mut table = self.lock();
         table.released_below = table.released_below.max(group);
-        self.changed.notify_all();
+        self.tell(table);
     }
 
     /// Writes the header of a spare, durably: groups may follow.
@@ -256,43 +276,12 @@ impl Files {
         Ok((file, live))
     }
 
-    fn header(&self, file: u64, salt: u64, first_group: u64, previous_crc: u32) -> Header {
+    pub fn header(&self, file: u64, salt: u64, first_group: u64, previous_crc: u32) -> Header {
         let (identity, budget) = (self.identity, self.budget);
         Header { kind: Kind::Wal, identity, file, salt, budget, first_group, previous_crc, kept: KeptPart::default() }
     }
 
-    /// Makes a file of zeros under the next number, durably. Without `pace` as fast as it goes.
-    pub fn create(&self, number: u64, bytes: u64, pace: bool) -> Result<Spare, WalError> {
-        let temporary = names::wal_temporary(&self.dir, number);
-        let made = self.fill(&temporary, bytes, pace);
-        if let Err(error) = made {
-            // A half-made file would keep the room that is missing; if it cannot go now, it goes at the next start.
-            let _ = self.fs.remove(&temporary);
-            return Err(error);
-        }
-        let path = names::wal(&self.dir, number);
-        self.rename(&temporary, &path)?;
-        Ok(Spare { number, path, bytes })
-    }
-
-    fn fill(&self, path: &PathBuf, bytes: u64, pace: bool) -> Result<(), WalError> {
-        let write = |e| WalError::io("write", path, &e);
-        let file = self.fs.open(path, Open::Create).map_err(|e| WalError::io("create", path, &e))?;
-        let mut zeros = Pool::new(0, FILL).take(FILL);
-        zeros.bytes_mut().fill(0);
-        for at in (0..bytes).step_by(FILL) {
-            let n = FILL.min(usize::try_from(bytes - at).unwrap_or(FILL));
-            write_full(&*file, &zeros.bytes()[..n], at).map_err(write)?;
-            if pace && !self.lock().wanted {
-                std::thread::sleep(FILL_PAUSE);
-            }
-        }
-        zeros.bytes_mut()[..BLOCK].copy_from_slice(&self.header(NEVER_BEGUN, 0, 0, 0).encode());
-        write_full(&*file, &zeros.bytes()[..BLOCK], 0).map_err(write)?;
-        file.sync().map_err(|e| WalError::io("sync", path, &e))
-    }
-
-    fn rename(&self, from: &PathBuf, to: &PathBuf) -> Result<(), WalError> {
+    pub fn rename(&self, from: &PathBuf, to: &PathBuf) -> Result<(), WalError> {
         if from != to {
             self.fs.rename(from, to).map_err(|e| WalError::io("rename", from, &e))?;
         }
@@ -305,92 +294,11 @@ impl Files {
         self.fs.sync_dir(&self.dir).map_err(|e| WalError::io("sync", &self.dir, &e))
     }
 
-    /// The thread: keeps a spare ready until the WAL closes. `tell` is called after every change of the room.
-    pub fn run(&self, tell: &dyn Fn()) -> Result<(), WalError> {
-        loop {
-            let (number, supply, old) = {
-                let mut table = self.lock();
-                loop {
-                    if table.ended || table.failed.is_some() {
-                        return Ok(());
-                    }
-                    let useful = table.spare.is_none() && table.supply(self.file_bytes, self.budget) != Supply::Nothing;
-                    if useful || table.disk_full {
-                        break;
-                    }
-                    table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
-                }
-                let supply =
-                    if table.spare.is_some() { Supply::Nothing } else { table.supply(self.file_bytes, self.budget) };
-                table.making = supply != Supply::Nothing;
-                let old = self.take(&mut table, &supply);
-                (table.next, supply, old)
-            };
-            self.supply(number, &supply, old)?;
-            self.lock().making = false;
-            self.changed.notify_all();
-            tell();
-        }
-    }
-
-    /// Takes what is to be used out of the table, so that nobody else sees it.
-    fn take(&self, table: &mut Table, supply: &Supply) -> Option<PathBuf> {
-        match supply {
-            Supply::Blank => table.take_blank(&names::wal(&self.dir, table.next)),
-            Supply::Recycle(file) | Supply::Discard(file) => table.files.remove(file).map(|live| {
-                live.retired.store(true, Ordering::SeqCst);
-                live.path.clone()
-            }),
-            Supply::Create | Supply::Nothing => None,
-        }
-    }
-
-    fn supply(&self, number: u64, supply: &Supply, old: Option<PathBuf>) -> Result<(), WalError> {
-        match (supply, old) {
-            (Supply::Discard(_), Some(old)) => self.remove(&old),
-            (Supply::Blank | Supply::Recycle(_), Some(old)) => {
-                self.ready(self.reuse(&old, number)?);
-                Ok(())
-            }
-            (Supply::Create, _) => match self.create(number, self.file_bytes, true) {
-                Ok(spare) => {
-                    self.ready(spare);
-                    Ok(())
-                }
-                Err(error) if is_no_space(&error) => {
-                    self.lock().disk_full = true;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            _ => self.wait_for_disk(),
-        }
-    }
-
     /// Gives a file without content, of the size of all, the next number.
     pub fn reuse(&self, old: &PathBuf, number: u64) -> Result<Spare, WalError> {
         let path = names::wal(&self.dir, number);
         self.rename(old, &path)?;
         Ok(Spare { number, path, bytes: self.file_bytes })
-    }
-
-    fn ready(&self, spare: Spare) {
-        let mut table = self.lock();
-        table.next = spare.number + 1;
-        table.spare = Some(spare);
-        self.changed.notify_all();
-    }
-
-    /// Looks whether the full disk has room again, or waits a while.
-    fn wait_for_disk(&self) -> Result<(), WalError> {
-        let space = self.fs.space(&self.dir).map_err(|e| WalError::io("ask for the free space of", &self.dir, &e))?;
-        let mut table = self.lock();
-        if space.free >= self.file_bytes + self.file_bytes / 8 {
-            table.disk_full = false;
-        } else {
-            drop(self.changed.wait_timeout(table, FULL_PAUSE));
-        }
-        Ok(())
     }
 }
 

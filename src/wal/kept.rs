@@ -147,6 +147,17 @@ fn decode_loss(bytes: &[u8; LOSS_LEN]) -> Loss {
     }
 }
 
+/// Where each frame of a condensed file lies.
+pub(crate) fn index(directory: &Directory) -> Vec<(u64, u64)> {
+    let mut byte = directory.payload_at();
+    let place = |frame: &KeptFrame| {
+        let here = byte;
+        byte += u64::from(frame.entry.len);
+        (frame.at, here)
+    };
+    directory.frames.iter().map(place).collect()
+}
+
 /// Gathers small pieces into block-aligned writes.
 struct Stage<'a> {
     file: Arc<dyn File>,

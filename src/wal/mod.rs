@@ -1,12 +1,12 @@
 //! Row 3, the WAL: one write-ahead log per broker, all partitions interleaved, cut into files. It knows frames, not topics.
 //!
 //! The life of a WAL: [`recover`] reads a directory and hands out every frame; [`Wal::start`] makes the end safe and begins
-//! to write; [`Wal::append`] queues a frame; a thread of its own gathers what waits into a *group*, writes it, syncs it, and
-//! tells each frame's [`Durable`].
+//! to write; [`Wal::append`] queues a frame; a machine of its own (`drive`) gathers what waits into a *group*, writes it,
+//! syncs it, and tells each frame's [`Durable`].
 //! ```text
 //! append -> queue -> writer: group -> write, sync -> tail (memory) -> Durable::durable
 //!                      |  next file                       |
-//!                    files: spare, recycle, budget     reader <- Wal::read
+//!                    maker: spare, recycle, budget     reader <- Wal::read
 //! ```
 //! # On disk
 //! `header` and `group` draw the layouts, `names` the directory. A file is a header block and groups; a group is a head, a
@@ -29,6 +29,7 @@
 mod accept;
 mod buffer;
 mod condense;
+mod drive;
 mod engine;
 mod error;
 mod files;
@@ -38,6 +39,7 @@ mod group;
 mod header;
 mod inventory;
 mod kept;
+mod maker;
 mod metrics;
 mod names;
 mod options;
@@ -47,6 +49,7 @@ mod queue;
 mod reader;
 mod recovery;
 mod scan;
+mod start;
 mod tail;
 mod window;
 mod writer;
@@ -61,11 +64,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use accept::accept_loss;
-pub use engine::{Surroundings, Wal};
+pub use drive::Drive;
+pub use engine::Wal;
 pub use error::WalError;
 pub use frame::{FrameKind, FrameMeta, Position};
 pub use options::{Durability, WalOptions};
 pub use recovery::{Recovered, recover, survey};
+pub use start::Surroundings;
 
 use crate::base::{BytePermit, Uuid};
 

@@ -2,10 +2,10 @@
 //!
 //! The queue is bounded by the budget, and in memory by the permits that its frames carry.
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::buffer::BLOCK;
+use super::drive::Signal;
 use super::files::Room;
 use super::frame::ENTRY_LEN;
 use super::group::group_len;
@@ -14,11 +14,14 @@ use super::{Append, WalError};
 /// Most frames of one group: bounds the directory, and the time until the first of them is answered.
 const GROUP_FRAMES_MAX: usize = 16_384;
 
+/// The number of frames at which a writer is woken that does not wait for any.
+const NEVER: usize = usize::MAX;
+
 /// Frames and what became of the WAL.
 pub(crate) struct Queue {
     limits: QueueLimits,
     state: Mutex<State>,
-    wake: Condvar,
+    writer: Arc<Signal>,
 }
 
 /// What never changes.
@@ -59,14 +62,16 @@ enum End {
     Failed(String),
 }
 
-/// What the writer does next.
-pub(crate) enum Next {
+/// What there is for the writer.
+pub(crate) enum Ready {
     /// Frames wait.
     Frames,
-    /// Nothing came for a while.
-    Quiet,
+    /// Nothing yet; the next frame wakes.
+    Nothing,
     /// Nothing waits and nothing will come.
     Closing,
+    /// Likewise, and nothing may be written either.
+    Failed,
 }
 
 /// Length of a frame's payload.
@@ -75,18 +80,18 @@ pub(crate) fn payload_len(append: &Append) -> usize {
 }
 
 impl Queue {
-    pub fn new(limits: QueueLimits) -> Self {
+    pub fn new(limits: QueueLimits, writer: Arc<Signal>) -> Self {
         let state = State {
             frames: VecDeque::new(),
             bytes: 0,
             room: Room::default(),
             active: 0,
-            wake_at: usize::MAX,
+            wake_at: NEVER,
             impatient: 0,
             lingers: false,
             end: None,
         };
-        Self { limits, state: Mutex::new(state), wake: Condvar::new() }
+        Self { limits, state: Mutex::new(state), writer }
     }
 
     /// Adds a frame, or says why not; never waits.
@@ -129,46 +134,40 @@ impl Queue {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.frames.len() >= state.wake_at || state.lingers && state.impatient > 0 {
-            state.wake_at = usize::MAX;
+        let waits = state.wake_at < NEVER;
+        let enough = state.frames.len() >= state.wake_at || state.bytes >= self.limits.group_max_bytes;
+        if waits && (enough || state.lingers && state.impatient > 0) {
+            state.wake_at = NEVER;
             drop(state);
-            self.wake.notify_one();
+            self.writer.wake();
         }
     }
 
-    /// Waits for frames, for at most `quiet`.
-    pub fn next(&self, quiet: Option<Duration>) -> Next {
+    /// What there is to be written; `left` is how much the file being written can still take.
+    pub fn ready(&self, left: u64) -> Ready {
         let mut state = self.lock();
-        state.wake_at = 1;
-        let nothing = |s: &mut State| s.frames.is_empty() && s.end.is_none();
-        let mut state = match quiet {
-            Some(quiet) => {
-                self.wake.wait_timeout_while(state, quiet, nothing).unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => self.wake.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner),
+        state.active = left;
+        let ready = match (state.frames.is_empty(), &state.end) {
+            (_, Some(End::Failed(_))) => Ready::Failed,
+            (false, _) => Ready::Frames,
+            (true, None) => Ready::Nothing,
+            (true, Some(_)) => Ready::Closing,
         };
-        state.wake_at = usize::MAX;
-        match (state.frames.is_empty(), &state.end) {
-            (false, _) => Next::Frames,
-            (true, None) => Next::Quiet,
-            (true, Some(_)) => Next::Closing,
-        }
+        state.wake_at = if matches!(ready, Ready::Nothing) { 1 } else { NEVER };
+        ready
     }
 
-    /// Waits until so many frames wait, but not longer than `patience`, not when a group is full anyway, and, with
-    /// `lingers`, only while all of them are patient. Returns how many wait.
-    pub fn gather(&self, frames: usize, patience: Duration, lingers: bool) -> usize {
+    /// How many frames wait, if that is enough: so many as asked for, or a group's worth, or, with `lingers`, one that is
+    /// not patient, or the time is `over`. Else the writer is woken once it is.
+    pub fn gather(&self, frames: usize, lingers: bool, over: bool) -> Option<usize> {
         let mut state = self.lock();
-        (state.wake_at, state.lingers) = (frames, lingers);
-        let full = self.limits.group_max_bytes;
-        let few = |s: &mut State| {
-            let calm = !(lingers && s.impatient > 0);
-            calm && s.frames.len() < frames && s.bytes < full && s.end.is_none()
-        };
-        let waited = self.wake.wait_timeout_while(state, patience, few);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        (state.wake_at, state.lingers) = (usize::MAX, false);
-        state.frames.len()
+        let enough = state.frames.len() >= frames
+            || state.bytes >= self.limits.group_max_bytes
+            || lingers && state.impatient > 0
+            || state.end.is_some();
+        let enough = enough || over;
+        (state.wake_at, state.lingers) = if enough { (NEVER, false) } else { (frames.min(NEVER - 1), lingers) };
+        enough.then_some(state.frames.len())
     }
 
     /// How many frames wait.
@@ -213,7 +212,7 @@ impl Queue {
             state.end = Some(End::Closing);
         }
         drop(state);
-        self.wake.notify_all();
+        self.writer.wake();
     }
 
     /// Everything is written.
@@ -233,6 +232,7 @@ impl Queue {
             (std::mem::take(&mut state.frames), first)
         };
         drop(frames); // their sinks may want the lock
+        self.writer.wake();
         first
     }
 

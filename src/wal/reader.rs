@@ -10,7 +10,7 @@ use super::buffer::{BLOCK, Pool};
 use super::files::{Files, LiveFile};
 use super::fs::{File, Open, read_full};
 use super::pieces::Pieces;
-use super::{Damage, DamageKind, Position, WalError};
+use super::{Damage, DamageKind, Drive, Position, WalError};
 
 /// Frames this far apart are still read at once.
 const HOLE_MAX: u64 = 64 << 10;
@@ -20,10 +20,13 @@ const RUN_MAX: u64 = 4 << 20;
 const OPEN_MAX: usize = 32;
 /// How often a file is looked up again when it changes under the reader.
 const TRIES: usize = 5;
+/// How long it gets for that.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Reads from files.
 pub(crate) struct Reader {
     files: Arc<Files>,
+    drive: Drive,
     pool: Arc<Pool>,
     open: Mutex<Vec<Held>>,
 }
@@ -41,9 +44,9 @@ enum Again {
 }
 
 impl Reader {
-    pub fn new(files: Arc<Files>) -> Self {
+    pub fn new(files: Arc<Files>, drive: Drive) -> Self {
         let run_max = usize::try_from(RUN_MAX).unwrap_or(usize::MAX);
-        Self { files, pool: Pool::new(4, run_max + BLOCK), open: Mutex::default() }
+        Self { files, drive, pool: Pool::new(4, run_max + BLOCK), open: Mutex::default() }
     }
 
     /// How many of the first positions can be had with one read.
@@ -65,7 +68,7 @@ impl Reader {
         let mut last = None;
         for attempt in 0..TRIES {
             if attempt > 1 {
-                std::thread::sleep(Duration::from_millis(5));
+                self.drive.pause(PAUSE);
             }
             let live = self.files.lock().files.get(&first.file).cloned();
             let live = live.ok_or(WalError::Recycled(*first))?;

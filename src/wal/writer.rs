@@ -1,4 +1,4 @@
-//! The WAL's thread: gathers what waits into a group, writes it, syncs it, tells those who wait. One at a time.
+//! The machine that writes: gathers what waits into a group, writes it, syncs it, tells those who wait. One at a time.
 //!
 //! Appends gather while a sync runs, and no timer is needed, but for one case: producers that wait for their
 //! acknowledgement and then send again. The first of them to come back would start a group of one, and all others would
@@ -10,14 +10,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::buffer::{BLOCK, Buffer, Pool};
+use super::drive::{Machine, Step};
 use super::engine::Shared;
-use super::files::LiveFile;
+use super::files::{LiveFile, Next};
 use super::frame::{ENTRY_LEN, Entry};
 use super::fs::{File, write_full};
 use super::group::{FLAG_CLOSED, FLAG_UNSYNCED, GroupHead, HEAD_LEN, group_len};
 use super::inventory::tag;
 use super::patience::{LINGER, Patience};
-use super::queue::{Next, payload_len};
+use super::queue::{Ready, payload_len};
 use super::{Append, Done, Durability, Durable, Position, WalError};
 use crate::base::Random;
 
@@ -42,7 +43,7 @@ impl Active {
     }
 }
 
-/// The thread's own state.
+/// The machine's own state.
 pub(crate) struct Writer {
     pub shared: Arc<Shared>,
     pub active: Active,
@@ -59,44 +60,127 @@ pub(crate) struct Writer {
     pub patience: Patience,
     /// Whether the last group has frames and nothing behind it.
     pub alone: bool,
+    /// When it gets an empty successor, once that is known.
+    pub quiet_until: Option<Duration>,
+    pub phase: Phase,
+}
+
+/// What the writer is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Look whether frames wait.
+    Look,
+    /// Wait for so many frames, until then at the latest, once that is known.
+    Gather(usize, Option<Duration>),
+    /// Likewise, while all of them are patient.
+    Linger(usize, Option<Duration>),
+    /// Write what waits.
+    Write,
+    /// Go on in the next file.
+    Roll,
+}
+
+impl Machine for Writer {
+    fn step(&mut self) -> Result<Step, WalError> {
+        loop {
+            let waits = match self.phase {
+                Phase::Look => self.look()?,
+                Phase::Gather(frames, until) => {
+                    let (found, until) = self.gather(frames, until, self.last_sync / 8, false);
+                    self.phase = if found.is_some() { self.linger() } else { Phase::Gather(frames, until) };
+                    found.is_none().then_some(Step::Wait(until))
+                }
+                Phase::Linger(frames, until) => {
+                    let (found, until) = self.gather(frames, until, LINGER, true);
+                    self.phase = if found.is_some() { Phase::Write } else { Phase::Linger(frames, until) };
+                    match found {
+                        Some(found) => {
+                            self.patience.found(frames, found);
+                            None
+                        }
+                        None => Some(Step::Wait(until)),
+                    }
+                }
+                Phase::Write => self.write_waiting()?,
+                Phase::Roll => self.roll()?,
+            };
+            if let Some(step) = waits {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn ended(&mut self) {
+        let files = &self.shared.files;
+        let mut table = files.lock();
+        table.ended = true;
+        files.tell(table);
+    }
 }
 
 impl Writer {
-    /// Runs until the WAL is closed or fails.
-    pub fn run(mut self) {
-        match self.work() {
-            Ok(()) => self.shared.queue.closed(),
-            Err(error) => self.shared.fail(&error),
-        }
-        self.shared.files.lock().ended = true;
-        self.shared.files.changed.notify_all();
-    }
-
-    fn work(&mut self) -> Result<(), WalError> {
-        let successor = Duration::from_millis(self.shared.options.successor_ms);
-        loop {
-            self.shared.queue.set_active(self.active.left());
-            match self.shared.queue.next(self.alone.then_some(successor)) {
-                Next::Frames => {
-                    if self.last_sync >= SLOW_SYNC {
-                        self.shared.queue.gather(self.crowd, self.last_sync / 8, false);
-                    }
-                    if let Some(frames) = self.patience.waits_for(self.shared.clock.elapsed()) {
-                        let found = self.shared.queue.gather(frames, LINGER, true);
-                        self.patience.found(frames, found);
-                    }
-                    let mut frames = std::mem::take(&mut self.frames);
-                    self.shared.queue.take(self.active.left(), &mut frames);
-                    let written = if frames.is_empty() { self.roll() } else { self.group(&frames, 0) };
-                    frames.clear();
-                    self.frames = frames;
-                    written?;
+    /// Looks for frames; `None` if the next phase has begun.
+    fn look(&mut self) -> Result<Option<Step>, WalError> {
+        match self.shared.queue.ready(self.active.left()) {
+            Ready::Frames if self.last_sync >= SLOW_SYNC => self.phase = Phase::Gather(self.crowd, None),
+            Ready::Frames => self.phase = self.linger(),
+            Ready::Closing => {
+                self.close()?;
+                self.shared.queue.closed();
+                return Ok(Some(Step::Done));
+            }
+            Ready::Failed => return Ok(Some(Step::Done)),
+            Ready::Nothing if !self.alone => return Ok(Some(Step::Wait(None))),
+            Ready::Nothing => {
+                let now = self.shared.timer.elapsed();
+                let successor = Duration::from_millis(self.shared.options.successor_ms);
+                let at = *self.quiet_until.get_or_insert(now + successor);
+                if now < at {
+                    return Ok(Some(Step::Wait(Some(at))));
                 }
-                Next::Quiet if self.active.left() == 0 => self.roll()?,
-                Next::Quiet => self.group(&[], 0)?,
-                Next::Closing => return self.close(),
+                if self.active.left() == 0 {
+                    self.begin_roll()?;
+                } else {
+                    self.group(&[], 0)?;
+                    return Ok(Some(Step::Again));
+                }
             }
         }
+        Ok(None)
+    }
+
+    /// Whether the frames that wait shall wait for others of their kind.
+    fn linger(&mut self) -> Phase {
+        match self.patience.waits_for(self.shared.clock.elapsed()) {
+            Some(frames) => Phase::Linger(frames, None),
+            None => Phase::Write,
+        }
+    }
+
+    /// How many frames wait, when that is enough or the time is over; else when it will be.
+    fn gather(
+        &self,
+        frames: usize,
+        until: Option<Duration>,
+        patience: Duration,
+        lingers: bool,
+    ) -> (Option<usize>, Option<Duration>) {
+        let over = until.is_some_and(|at| self.shared.timer.elapsed() >= at);
+        match self.shared.queue.gather(frames, lingers, over) {
+            Some(found) => (Some(found), None),
+            None => (None, until.or_else(|| Some(self.shared.timer.elapsed() + patience))),
+        }
+    }
+
+    fn write_waiting(&mut self) -> Result<Option<Step>, WalError> {
+        let mut frames = std::mem::take(&mut self.frames);
+        self.shared.queue.take(self.active.left(), &mut frames);
+        let written = if frames.is_empty() { self.begin_roll() } else { self.group(&frames, 0) };
+        let wrote = !frames.is_empty();
+        frames.clear();
+        self.frames = frames;
+        written?;
+        Ok(wrote.then_some(Step::Again))
     }
 
     /// Ends with an empty group, so that the last frame has a successor, and with everything synced.
@@ -113,20 +197,30 @@ impl Writer {
         self.active.file.sync().map_err(|e| WalError::io("sync", &self.active.live.path, &e))
     }
 
-    /// Goes on in the next file.
-    fn roll(&mut self) -> Result<(), WalError> {
+    fn begin_roll(&mut self) -> Result<(), WalError> {
         if self.shared.options.durability == Durability::Os {
             self.sync()?; // only the newest file may lose anything in a power cut
         }
-        let Some(spare) = self.shared.files.take_spare()? else {
-            let space = self.shared.files.space();
-            return Err(WalError::NoSpace { pinned: space.pinned, budget: space.budget });
+        self.phase = Phase::Roll;
+        Ok(())
+    }
+
+    /// Goes on in the next file, when it is there.
+    fn roll(&mut self) -> Result<Option<Step>, WalError> {
+        let spare = match self.shared.files.take_spare()? {
+            Next::Spare(spare) => spare,
+            Next::Later => return Ok(Some(Step::Wait(None))),
+            Next::Hopeless => {
+                let space = self.shared.files.space();
+                return Err(WalError::NoSpace { pinned: space.pinned, budget: space.budget });
+            }
         };
         let salt = self.random.u64();
         let (file, live) = self.shared.files.begin(&spare, salt, self.next, self.previous_crc)?;
         self.active = Active { file, live, salt, at: BLOCK as u64 };
         self.shared.tell_room();
-        Ok(())
+        self.phase = Phase::Look;
+        Ok(None)
     }
 
     /// Writes one group. Its frames must fit in the file.
@@ -146,6 +240,7 @@ impl Writer {
         self.next += 1;
         self.active.at += len;
         self.alone = !frames.is_empty();
+        (self.quiet_until, self.phase) = (None, Phase::Look);
         self.patience.wrote(self.shared.clock.elapsed());
         Ok(())
     }

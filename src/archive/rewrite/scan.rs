@@ -96,7 +96,7 @@ impl Scanner {
             None => self.fetch(&walk.path, &walk.footer, walk.part, walk.slice).await?,
         };
         let (path, footer, part, next) = (walk.path.clone(), walk.footer.clone(), walk.part, chunk.slices.end);
-        let decoding = self.tasks.cold.spawn_blocking(move || {
+        let decoding = self.tasks.blocking_cold(move || {
             for slice in chunk.slices.clone() {
                 let Walk { footer, decoder, row, .. } = &mut walk;
                 let mut each = |record: RecordRef<'_>| {

@@ -66,7 +66,7 @@ pub(super) async fn write(
         let _ = upload.abort().await; // what is left of it is nobody's, and is collected
         return Ok(Written { meta: None, dropped });
     }
-    let finishing = scanner.tasks.cold.spawn_blocking(move || encoder.finish(next)).await;
+    let finishing = scanner.tasks.blocking_cold(move || encoder.finish(next)).await;
     let (rest, meta): (Vec<Bytes>, _) = finishing.map_err(|e| RewriteError::Thread(e.to_string()))??;
     for chunk in rest {
         upload.write(chunk).await?;

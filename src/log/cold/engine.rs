@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::count::Counts;
@@ -22,6 +21,7 @@ use super::flight::{Claim, FlightCache, Lease, Waiter};
 use super::plan;
 use super::source::{Bench, OpenSegment, SegmentRef, SegmentSource};
 use crate::archive::segment::{Decoder, SliceBytes};
+use crate::base::tasks::Tasks;
 use crate::base::{ByteBudget, BytePermit, Limits};
 use crate::record::Codec;
 
@@ -55,7 +55,7 @@ pub(super) struct Engine {
     unread: ByteBudget,
     decoding: Arc<Semaphore>,
     benches: Mutex<Vec<Bench>>,
-    cold: Handle,
+    tasks: Tasks,
     pub(super) counts: Counts,
 }
 
@@ -75,7 +75,7 @@ struct Run {
 }
 
 impl Engine {
-    pub(super) fn new(source: Arc<dyn SegmentSource>, limits: &Limits, cold: Handle, counts: Counts) -> Self {
+    pub(super) fn new(source: Arc<dyn SegmentSource>, limits: &Limits, tasks: Tasks, counts: Counts) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let affordable = usize::try_from(limits.cold_bytes() / BUDGET_PER_DECODER).unwrap_or(1).max(1);
         Self {
@@ -86,7 +86,7 @@ impl Engine {
             unread: ByteBudget::new("read-ahead", limits.slice_cache_bytes() / UNREAD_SHARE),
             decoding: Arc::new(Semaphore::new(cores.min(affordable))),
             benches: Mutex::new(Vec::new()),
-            cold,
+            tasks,
             counts,
         }
     }
@@ -104,7 +104,7 @@ impl Engine {
             Claim::Vacant(lease) => {
                 let waiter = lease.waiter();
                 let (engine, segment) = (self.clone(), segment.clone());
-                self.cold.spawn(async move {
+                self.tasks.cold.spawn(async move {
                     let _permit = engine.work.acquire(engine.source.open_bytes(&segment)).await;
                     engine.counts.footers.inc();
                     match engine.source.open(&segment).await {
@@ -168,7 +168,7 @@ impl Engine {
         let bytes = plan::work_bytes(&ranges, &open.slices()[run]);
         let run = Run { path: segment.path.clone(), open: open.clone(), codec, slices, ranges };
         let engine = self.clone();
-        self.cold.spawn(async move {
+        self.tasks.cold.spawn(async move {
             let permit = engine.work.acquire(bytes).await;
             engine.fetch(run, permit).await;
         });
@@ -213,7 +213,7 @@ impl Engine {
             self.counts.ahead.inc_by(slices.len() as u64);
             let run = Run { path: segment.path.clone(), open: open.clone(), codec, slices, ranges };
             let engine = self.clone();
-            self.cold.spawn(async move { engine.fetch(run, permit).await });
+            self.tasks.cold.spawn(async move { engine.fetch(run, permit).await });
         }
         true
     }
@@ -228,7 +228,7 @@ impl Engine {
                 // The semaphore is never closed; without a slot the leases are dropped, and the waiters told.
                 let Ok(slot) = self.decoding.clone().acquire_owned().await else { return };
                 let engine = self.clone();
-                self.cold.spawn_blocking(move || {
+                self.tasks.blocking_cold(move || {
                     engine.decode(run, bytes);
                     drop(slot);
                     drop(permit);

@@ -98,7 +98,7 @@ impl ColdReader {
         tasks: Tasks,
         metrics: &Metrics,
     ) -> Self {
-        let engine = Engine::new(source, limits, tasks.cold.clone(), Counts::new(metrics));
+        let engine = Engine::new(source, limits, tasks.clone(), Counts::new(metrics));
         Self { engine: Arc::new(engine), streams: Arc::default(), clock: clock.clone(), tasks }
     }
 

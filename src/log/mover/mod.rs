@@ -439,7 +439,7 @@ impl Mover {
         };
         for file in files {
             let (wal, needed) = (self.core.wal.clone(), self.needed());
-            match self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await {
+            match self.core.env.tasks.blocking_cold(move || wal.condense(file, &needed)).await {
                 Ok(Ok(Condensed::Done { kept })) => {
                     tracing::info!(file, kept, "condensed a WAL file");
                     return;

@@ -1,15 +1,14 @@
 //! One seal: a run of batches becomes a Parquet object, and a manifest version makes it visible.
 //!
 //! ```text
-//! blocking thread:  WAL -> batches -> records -> encoder -> chunks of the object
-//! task:                                                     chunks -> upload -> manifest version
+//! blocking, step by step:  WAL -> batches -> records -> encoder -> chunks of the object
+//! task:                                                            chunks -> upload -> manifest version
 //! ```
 //! The object has a name that was never used; whatever goes wrong before the commit leaves an orphan that the collector
 //! removes, and the records stay in the WAL. The permit for the encoder's memory is taken before the first byte is read.
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::plan::{self, Run};
 use crate::archive::manifest::{
@@ -18,12 +17,13 @@ use crate::archive::manifest::{
 use crate::archive::segment::{ColumnType, SegmentEncoder, SegmentError, SegmentMeta, SegmentSpec};
 use crate::archive::{ArchiveError, CommitError};
 use crate::base::ByteBudget;
+use crate::base::tasks::Tasks;
 use crate::log::hot::Span;
 use crate::log::partition::Partition;
 use crate::log::producers::Producers;
 use crate::log::transactions::Role;
 use crate::record::{BatchError, BatchHeader, for_each_record};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Upload};
 use crate::wal::{Wal, WalError};
 
 /// Bytes of batches read from the WAL at once.
@@ -32,8 +32,6 @@ const READ_BYTES: u64 = 4 << 20;
 const UNPACKED_MAX: u64 = i32::MAX as u64;
 /// Silent producers are forgotten after this long, as Kafka's `producer.id.expiration.ms`.
 pub(super) const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
-/// Chunks of the object that wait for the upload.
-const CHUNKS_WAITING: usize = 2;
 
 /// Why a seal did not come to its end. The records stay in the WAL.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +84,7 @@ pub(super) struct Sealed {
     pub end: i64,
 }
 
-/// What the encoder's thread learned on its way.
+/// What the encoding learned on its way.
 struct Encoded {
     meta: SegmentMeta,
     books: Books,
@@ -205,7 +203,7 @@ pub(super) fn spec_of(
     }
 }
 
-/// Encodes `run` on a thread of the cold runtime while the object is uploaded.
+/// Encodes `run` beside the tasks of the cold runtime while the object is uploaded.
 async fn upload(
     partition: &Partition,
     store: &Store,
@@ -214,69 +212,108 @@ async fn upload(
     run: &Run,
     books: Books,
 ) -> Result<Encoded, SealError> {
-    let (chunks, mut finished) = mpsc::channel::<Bytes>(CHUNKS_WAITING);
-    let (wal, first, next, spans) = (partition.0.core.wal.clone(), run.first, run.next, run.spans.clone());
-    let work = move || encode(&wal, spec, &spans, (first, next), books, &chunks);
-    let encoding = partition.0.core.env.tasks.cold.spawn_blocking(work);
+    let core = &partition.0.core;
+    let encoding = Encoding::new(&core.wal, spec, run, books)?;
     let mut upload = store.upload(path).await?;
-    let mut failed = None;
-    while let Some(chunk) = finished.recv().await {
-        if let Err(error) = upload.write(chunk).await {
-            failed = Some(error);
-            break;
-        }
-    }
-    drop(finished);
-    let encoded = encoding.await.map_err(|e| SealError::Thread(e.to_string()));
-    match (failed, encoded) {
-        (None, Ok(Ok(encoded))) => {
+    match encode(&core.env.tasks, encoding, &mut upload).await {
+        Ok(encoded) => {
             let uploaded = upload.finish().await?;
             if uploaded != encoded.meta.size {
                 return Err(SealError::Size { uploaded, made: encoded.meta.size });
             }
             Ok(encoded)
         }
-        (failed, encoded) => {
+        Err(error) => {
             let _ = upload.abort().await; // the first error is the one that matters
-            Err(match (failed, encoded) {
-                (Some(error), _) => error.into(),
-                (None, Ok(Err(error))) | (None, Err(error)) => error,
-                (None, Ok(Ok(_))) => SealError::Thread("unknown".to_owned()),
-            })
+            Err(error)
         }
     }
 }
 
-/// Reads the batches and pushes their records, keeping the books on producers and epochs. Runs on a blocking thread.
-fn encode(
-    wal: &Wal,
-    spec: SegmentSpec,
-    spans: &[(Span, Option<GapReason>)],
-    (first, next): (i64, i64),
-    mut books: Books,
-    chunks: &mpsc::Sender<Bytes>,
-) -> Result<Encoded, SealError> {
-    let mut encoder = SegmentEncoder::new(spec)?;
-    let mut scratch = Vec::new();
-    for part in parts(spans) {
-        let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
-        for (batch, (span, dead)) in wal.read(&positions, false)?.iter().zip(part) {
-            books.enter(&BatchHeader::parse(batch)?, span);
-            if dead.is_some() {
-                continue;
-            }
-            for_each_record(batch, UNPACKED_MAX, &mut scratch, |record| {
-                if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
-            })?;
-            if !send(chunks, encoder.take_output()) {
-                return Err(SealError::Thread("the upload ended".to_owned()));
+/// Writes what was made while the next is made.
+async fn encode(tasks: &Tasks, mut encoding: Encoding, upload: &mut Upload) -> Result<Encoded, SealError> {
+    let mut made = Vec::new();
+    loop {
+        let making = tasks.blocking_cold(move || encoding.step());
+        let (step, written) = tokio::join!(making, write_all(upload, std::mem::take(&mut made)));
+        written?;
+        match step.map_err(|e| SealError::Thread(e.to_string()))?? {
+            Step::More(rest, chunks) => (encoding, made) = (rest, chunks),
+            Step::Last(encoded, chunks) => {
+                write_all(upload, chunks).await?;
+                return Ok(encoded);
             }
         }
     }
-    let mixed = encoder.mixed();
-    let (rest, meta) = encoder.finish(next)?;
-    send(chunks, rest);
-    Ok(Encoded { meta, books, mixed })
+}
+
+async fn write_all(upload: &mut Upload, chunks: Vec<Bytes>) -> Result<(), StoreError> {
+    for chunk in chunks {
+        upload.write(chunk).await?;
+    }
+    Ok(())
+}
+
+/// A segment that is being made: it reads batches and pushes their records, keeping the books on producers and epochs.
+struct Encoding {
+    wal: Wal,
+    encoder: SegmentEncoder,
+    books: Books,
+    spans: std::vec::IntoIter<(Span, Option<GapReason>)>,
+    /// Batches that were read and not yet pushed; they are those of the first spans.
+    read: std::vec::IntoIter<Bytes>,
+    scratch: Vec<u8>,
+    first: i64,
+    next: i64,
+}
+
+/// What one step of an encoding made.
+enum Step {
+    More(Encoding, Vec<Bytes>),
+    Last(Encoded, Vec<Bytes>),
+}
+
+impl Encoding {
+    fn new(wal: &Wal, spec: SegmentSpec, run: &Run, books: Books) -> Result<Self, SealError> {
+        Ok(Self {
+            wal: wal.clone(),
+            encoder: SegmentEncoder::new(spec)?,
+            books,
+            spans: run.spans.clone().into_iter(),
+            read: Vec::new().into_iter(),
+            scratch: Vec::new(),
+            first: run.first,
+            next: run.next,
+        })
+    }
+
+    /// Goes on until there are bytes of the object, or all of it is made. Blocks.
+    fn step(mut self) -> Result<Step, SealError> {
+        while !self.spans.as_slice().is_empty() {
+            if self.read.as_slice().is_empty() {
+                let part = parts(self.spans.as_slice()).next().unwrap_or_default();
+                let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
+                self.read = self.wal.read(&positions, false)?.into_iter();
+            }
+            for (batch, (span, dead)) in self.read.by_ref().zip(self.spans.by_ref()) {
+                self.books.enter(&BatchHeader::parse(&batch)?, &span);
+                if dead.is_some() {
+                    continue;
+                }
+                let (encoder, first) = (&mut self.encoder, self.first);
+                for_each_record(&batch, UNPACKED_MAX, &mut self.scratch, |record| {
+                    if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
+                })?;
+                let made = self.encoder.take_output();
+                if !made.is_empty() {
+                    return Ok(Step::More(self, made));
+                }
+            }
+        }
+        let mixed = self.encoder.mixed();
+        let (rest, meta) = self.encoder.finish(self.next)?;
+        Ok(Step::Last(Encoded { meta, books: self.books, mixed }, rest))
+    }
 }
 
 /// Enters batches whose records are not kept. Their producers go on all the same.
@@ -295,7 +332,7 @@ async fn keep_books(
         }
         Ok(books)
     };
-    let done = partition.0.core.env.tasks.cold.spawn_blocking(work).await;
+    let done = partition.0.core.env.tasks.blocking_cold(work).await;
     done.unwrap_or_else(|e| Err(SealError::Thread(e.to_string())))
 }
 
@@ -317,11 +354,6 @@ fn parts(spans: &[(Span, Option<GapReason>)]) -> impl Iterator<Item = &[(Span, O
         rest = more;
         (!part.is_empty()).then_some(part)
     })
-}
-
-/// Hands chunks to the upload; false if it ended.
-fn send(chunks: &mpsc::Sender<Bytes>, made: Vec<Bytes>) -> bool {
-    made.into_iter().all(|chunk| chunks.blocking_send(chunk).is_ok())
 }
 
 fn warn_of_mixed(partition: &Partition, (keys, values): (bool, bool)) {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub use faulty::{Fault, FaultyFs, Op};
 pub use real::RealFs;
 
+use super::buffer::{BLOCK, Pool};
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -79,6 +81,42 @@ pub trait FileSystem: Send + Sync + 'static {
     fn space(&self, dir: &Path) -> io::Result<DiskSpace>;
     /// A number that is another after every boot of the machine.
     fn boot(&self) -> u64;
+}
+
+/// The text of a small file that [`write_text`] wrote; `None` if it is not there.
+///
+/// # Errors
+/// Any of the file system; a file of more than a block is not read.
+pub fn read_text(fs: &dyn FileSystem, path: &Path) -> io::Result<Option<String>> {
+    let file = match fs.open(path, Open::Read) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = vec![0; BLOCK];
+    let len = read_full(&*file, &mut bytes, 0)?;
+    Ok(Some(String::from_utf8_lossy(&bytes[..len]).trim().to_owned()))
+}
+
+/// Writes a small file, durably: a power cut leaves all of it or what was there. The text is filled up to a block with line
+/// ends, as nothing else can be written past the page cache.
+///
+/// # Errors
+/// Any of the file system, and a text of more than a block.
+pub fn write_text(fs: &dyn FileSystem, path: &Path, text: &str) -> io::Result<()> {
+    let mut block = Pool::new(0, BLOCK).take(BLOCK);
+    let bytes = &mut block.bytes_mut()[..BLOCK];
+    bytes.fill(b'\n');
+    bytes.get_mut(..text.len()).ok_or(io::ErrorKind::FileTooLarge)?.copy_from_slice(text.as_bytes());
+    let temporary = path.with_added_extension("tmp");
+    match fs.remove(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = fs.open(&temporary, Open::Create)?;
+    write_full(&*file, bytes, 0)?;
+    file.sync()?;
+    fs.rename(&temporary, path)?;
+    fs.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Fills `buf` from `at`; returns how much there was.

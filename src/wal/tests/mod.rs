@@ -117,7 +117,7 @@ fn surroundings(fs: Arc<dyn FileSystem>) -> (Surroundings, Arc<Mutex<Vec<WalErro
     let note = fatal.clone();
     let on_fatal = Arc::new(move |error| note.lock().unwrap().push(error));
     let (clock, random) = (Clock::real(), Random::seeded(5));
-    (Surroundings { fs, clock, random, metrics: Metrics::new(), on_fatal }, fatal)
+    (Surroundings { fs, clock, drive: Drive::Threads, random, metrics: Metrics::new(), on_fatal }, fatal)
 }
 
 impl World {
