@@ -40,6 +40,8 @@ pub struct SegmentEncoder {
     /// Filled as records and blocks come in; what only the end knows is zero until then.
     meta: SegmentMeta,
     last_offset: Option<i64>,
+    /// Of the slices that are written.
+    weight: u64,
     output: Vec<Bytes>,
 }
 
@@ -47,7 +49,8 @@ struct OpenBlock {
     writer: BlockWriter,
     first_offset: i64,
     first_row: u64,
-    payload_bytes: u64,
+    /// See [`Rows::weight`].
+    weight: u64,
     slice_bytes: Vec<u64>,
 }
 
@@ -101,6 +104,7 @@ impl SegmentEncoder {
             facts: Vec::new(),
             meta,
             last_offset: None,
+            weight: 0,
             output: Vec::new(),
         })
     }
@@ -123,7 +127,7 @@ impl SegmentEncoder {
         let slice_bytes = if self.is_dense { self.spec.slice_bytes / 4 } else { self.spec.slice_bytes };
         if self.rows.is_full(slice_bytes) {
             self.end_slice()?;
-            if self.block.as_ref().is_some_and(|block| block.payload_bytes >= self.spec.block_bytes) {
+            if self.block.as_ref().is_some_and(|block| block.weight >= self.spec.block_bytes) {
                 self.end_block()?;
             }
         }
@@ -138,6 +142,11 @@ impl SegmentEncoder {
     /// Payload pushed so far, in bytes.
     pub fn payload_bytes(&self) -> u64 {
         self.meta.payload_bytes
+    }
+
+    /// What was pushed so far counts towards a segment's size: payload, or what records and headers without bytes take.
+    pub fn weight(&self) -> u64 {
+        self.weight + self.rows.weight()
     }
 
     /// Whether some keys, and whether some values, are UTF-8 while others are not: a topic that should be asked for
@@ -215,14 +224,16 @@ impl SegmentEncoder {
                 writer: BlockWriter::new(self.file.schema_descr(), &self.properties, self.is_dense),
                 first_offset,
                 first_row: self.meta.records - self.rows.len() as u64,
-                payload_bytes: 0,
+                weight: 0,
                 slice_bytes: Vec::new(),
             });
         }
+        let weight = self.rows.weight();
         let block = self.block.as_mut().expect("it was just made");
         block.writer.write(&mut self.rows, self.spec.partition, &mut self.packer)?;
         block.slice_bytes.push(self.rows.payload_bytes);
-        block.payload_bytes += self.rows.payload_bytes;
+        block.weight += weight;
+        self.weight += weight;
         self.rows.clear();
         Ok(())
     }

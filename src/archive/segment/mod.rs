@@ -19,7 +19,8 @@
 //! The trailer's CRC covers everything from `index_at` to the end of the object except its own four bytes, so that a bare
 //! file is checked too before it is parsed. Parquet readers do not look between the indexes and the metadata.
 //!
-//! A block has about 32 MiB of payload and is cut into slices of about 1 MiB. All columns break their pages at the borders
+//! A block has about 32 MiB of payload and is cut into slices of about 1 MiB; where records and headers are so small that
+//! their number takes more than their bytes, that counts instead. All columns break their pages at the borders
 //! of the slices, exactly one page per column and slice: reading a slice takes one page of each column and, where a column
 //! has one, its dictionary page.
 //!
@@ -100,7 +101,18 @@ impl SegmentSpec {
             key_bloom: false,
         }
     }
+
+    /// Memory that an encoder of this may hold for so much [weight](SegmentEncoder::weight), its output included that was
+    /// not taken; a record larger than a slice comes on top.
+    pub fn memory_bytes(&self, weight: u64) -> u64 {
+        2 * self.block_bytes.min(weight) + SLICE_FACTOR * self.slice_bytes.min(weight) + ENCODER_BYTES
+    }
 }
+
+/// Of a slice, in memory: its columns, their copies on the way to a page, and room that grows by doubling.
+const SLICE_FACTOR: u64 = 8;
+/// Of an encoder of nothing.
+const ENCODER_BYTES: u64 = 256 << 10;
 
 /// What a manifest has to know of a segment; part of its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,12 +16,16 @@ use super::plain::{Packer, PlainChunk};
 use super::rows::{Rows, Strings};
 use crate::archive::segment::schema::Column;
 
+/// Levels and dictionary index of a value in a page that waits for its dictionary, in bytes.
+const WAITING_ENTRY_BYTES: u64 = 3;
+
 /// A block that is being filled.
 pub(super) struct BlockWriter {
     chunks: Vec<Chunk>,
     partitions: Vec<i32>,
     strings: Vec<ByteArray>,
-    /// Bytes of keys and header keys: an upper bound of what dictionaries and the pages that wait for them hold.
+    /// Bytes of keys and header keys, and what their levels and indexes take: an upper bound of what dictionaries and the
+    /// pages that wait for them hold.
     waiting_bytes: u64,
 }
 
@@ -111,7 +115,10 @@ impl BlockWriter {
             Chunk::Library(_, sink) => sink.lock().stored().len(),
             Chunk::Plain(chunk) => chunk.stored_bytes(),
         };
-        self.chunks.iter().map(pages).sum::<u64>() + self.waiting_bytes
+        // The library's writer has an index of 8 bytes for each string of a page.
+        let strings = self.strings.capacity() * (size_of::<ByteArray>() + 8);
+        let scratch = strings + self.partitions.capacity() * size_of::<i32>();
+        self.chunks.iter().map(pages).sum::<u64>() + self.waiting_bytes + scratch as u64
     }
 
     fn library(&mut self, column: Column) -> &mut ColumnWriter<'static> {
@@ -135,7 +142,7 @@ impl BlockWriter {
 
     fn strings(&mut self, column: Column, strings: &mut Strings, repeats: Option<&[i16]>) -> Result<()> {
         let mut values = std::mem::take(&mut self.strings);
-        self.waiting_bytes += strings.take_values(&mut values);
+        self.waiting_bytes += strings.take_values(&mut values) + strings.levels.len() as u64 * WAITING_ENTRY_BYTES;
         let writer = get_typed_column_writer_mut::<ByteArrayType>(self.library(column));
         writer.write_batch(&values, Some(&strings.levels), repeats)?;
         values.clear();

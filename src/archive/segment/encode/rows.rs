@@ -10,6 +10,10 @@ use crate::record::{Headers, RecordRef};
 const PAYLOAD_MAX: u64 = 1 << 30;
 /// Rows of a slice at most, however small they are.
 const ROWS_MAX: usize = 1 << 16;
+/// Headers of a slice at most, whatever its size is set to: the number of values of a page is an i32.
+const HEADERS_MAX: usize = 1 << 20;
+/// What a header, and a row without headers, weighs at least: it takes so much and more, also when it has no bytes.
+const ENTRY_BYTES: u64 = 16;
 
 /// The keys of the slice, as the Parquet crate's writer takes them: it keeps them in a dictionary.
 #[derive(Default)]
@@ -142,8 +146,14 @@ impl Rows {
         self.offsets.len()
     }
 
+    /// What the rows count towards a slice, a block and a segment: their payload, or what the number of their headers
+    /// takes where that is more.
+    pub(super) fn weight(&self) -> u64 {
+        self.payload_bytes.max(self.header_repeats.len() as u64 * ENTRY_BYTES)
+    }
+
     pub(super) fn is_full(&self, slice_bytes: u64) -> bool {
-        self.payload_bytes >= slice_bytes || self.len() >= ROWS_MAX
+        self.weight() >= slice_bytes || self.len() >= ROWS_MAX || self.header_repeats.len() >= HEADERS_MAX
     }
 
     /// Adds a row, or says why a segment cannot hold the record and leaves the rows as they were.
@@ -152,6 +162,9 @@ impl Rows {
         let payload_bytes = record.payload_bytes();
         if payload_bytes > PAYLOAD_MAX {
             return Err(refuse("key, value and headers take more than 1 GiB"));
+        }
+        if record.headers.count() > Headers::COUNT_MAX {
+            return Err(refuse("it has more headers than a record may have"));
         }
         if record.headers.iter().any(|(key, _)| std::str::from_utf8(key).is_err()) {
             return Err(refuse("a header key is not UTF-8"));
@@ -209,6 +222,8 @@ impl Rows {
     pub(super) fn memory_bytes(&self) -> usize {
         let strings = [&self.keys.text, &self.keys.raw, &self.header_keys].map(Strings::memory_bytes);
         let values = [&self.values.text, &self.values.raw, &self.header_values].map(PlainValues::memory_bytes);
-        strings.iter().chain(&values).sum::<usize>() + self.offsets.capacity() * 28
+        strings.iter().chain(&values).sum::<usize>()
+            + self.offsets.capacity() * 28
+            + self.header_repeats.capacity() * size_of::<i16>()
     }
 }

@@ -180,3 +180,63 @@ fn a_reader_gives_back_the_memory_of_a_giant_record() {
     }
     assert_eq!(seen, 1);
 }
+
+fn empty_headers(offset: i64, count: usize) -> Record {
+    let header = Header { key: Bytes::new(), value: None };
+    Record { value: None, headers: vec![header; count], ..record(offset) }
+}
+
+#[test]
+fn more_headers_than_a_record_may_have_are_refused() {
+    let mut encoder = SegmentEncoder::new(small(0)).unwrap();
+    let error = encoder.push(&empty_headers(0, 100_001).as_ref()).unwrap_err();
+    assert!(matches!(error, SegmentError::Record { offset: 0, .. }), "{error}");
+    encoder.push(&empty_headers(0, 100_000).as_ref()).unwrap();
+}
+
+/// Pushes `count` records that `make` gives; returns the most that the encoder held, output that was not taken apart.
+fn most_held(spec: SegmentSpec, count: i64, make: impl Fn(i64) -> Record) -> (u64, Segment) {
+    let mut encoder = SegmentEncoder::new(spec).unwrap();
+    let (mut most, mut bytes) = (0, Vec::new());
+    for offset in 0..count {
+        encoder.push(&make(offset).as_ref()).unwrap();
+        most = most.max(encoder.memory_bytes());
+        encoder.take_output().iter().for_each(|part| bytes.extend_from_slice(part));
+    }
+    let (rest, meta) = encoder.finish(count).unwrap();
+    rest.iter().for_each(|part| bytes.extend_from_slice(part));
+    (most, Segment { bytes: bytes.into(), meta })
+}
+
+#[test]
+fn what_has_no_bytes_takes_no_more_memory_than_the_encoder_says_it_may() {
+    let spec = SegmentSpec { block_bytes: 1 << 20, slice_bytes: 128 << 10, ..SegmentSpec::new(TOPIC, 3, 0) };
+    let bound = spec.memory_bytes(u64::MAX);
+    assert!(bound < 4 << 20);
+    let nothing = |offset| Record { value: None, ..record(offset) };
+    let mixed = |offset| empty_headers(offset, [0, 1, 7, 30][offset as usize % 4]);
+    let makes: [(i64, &dyn Fn(i64) -> Record); 4] = [
+        (300_000, &nothing),
+        (50_000, &|offset| empty_headers(offset, 40)),
+        (100_000, &mixed),
+        (40_000, &|offset| Record { key: Some(Bytes::from(format!("{offset}"))), ..empty_headers(offset, 3) }),
+    ];
+    for (count, make) in makes {
+        let (most, segment) = most_held(spec.clone(), count, make);
+        assert!(most <= bound, "{most} bytes held, {bound} said");
+        assert!(segment.meta.blocks.len() > 1, "blocks end though their payload is next to nothing");
+        let footer = segment.footer().unwrap();
+        assert!(footer.slices().iter().all(|slice| slice.records <= 1 << 16));
+        assert_eq!(segment.meta.records, count as u64);
+    }
+}
+
+#[test]
+fn a_slice_ends_at_a_million_headers_whatever_its_size_is_set_to() {
+    let spec = SegmentSpec { slice_bytes: 1 << 40, block_bytes: 1 << 40, ..SegmentSpec::new(TOPIC, 3, 0) };
+    let records: Vec<Record> = (0..32).map(|offset| empty_headers(offset, 99_999)).collect();
+    let segment = encode(spec, &records, 32);
+    let footer = segment.footer().unwrap();
+    assert!(footer.slices().iter().all(|slice| slice.records <= 11), "{:?}", footer.slices());
+    assert_eq!(segment.decode().unwrap(), records);
+}
