@@ -82,6 +82,8 @@ pub(super) struct Sealed {
 /// What the encoder's thread learned on its way.
 struct Encoded {
     meta: SegmentMeta,
+    /// Batches of the run that are in it, or are counted as dead: all, unless their payload came to a whole segment before.
+    taken: usize,
     books: Books,
     mixed: (bool, bool),
 }
@@ -112,7 +114,7 @@ pub(super) async fn seal_next(
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
     partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
-    let (run, log_end, from) = {
+    let (mut run, log_end, from) = {
         let state = partition.state();
         let until = until.min(state.ends().last_stable);
         let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
@@ -135,7 +137,10 @@ pub(super) async fn seal_next(
         let bytes: u64 = run.spans.iter().map(|(s, _)| u64::from(s.position.len)).sum();
         let spec = spec_of(partition, &settings, run.first, budget.capacity());
         let _memory = budget.acquire(spec.block_bytes.min(bytes) * 2 + READ_BYTES).await;
-        let encoded = upload(partition, store, name.path(), spec, &run, books).await?;
+        let encoded = upload(partition, store, name.path(), spec, &run, settings.seal_bytes, books).await?;
+        run.spans.truncate(encoded.taken);
+        run.next = encoded.meta.next_offset;
+        sealed.end = run.next;
         warn_of_mixed(partition, encoded.mixed);
         sealed.records = encoded.meta.records;
         sealed.payload_bytes = encoded.meta.payload_bytes;
@@ -187,11 +192,12 @@ async fn upload(
     path: &str,
     spec: SegmentSpec,
     run: &Run,
+    seal_bytes: u64,
     books: Books,
 ) -> Result<Encoded, SealError> {
     let (chunks, mut finished) = mpsc::channel::<Bytes>(CHUNKS_WAITING);
-    let (wal, first, next, spans) = (partition.0.core.wal.clone(), run.first, run.next, run.spans.clone());
-    let work = move || encode(&wal, spec, &spans, (first, next), books, &chunks);
+    let (wal, first, spans) = (partition.0.core.wal.clone(), run.first, run.spans.clone());
+    let work = move || encode(&wal, spec, &spans, (first, seal_bytes), books, &chunks);
     let encoding = partition.0.core.env.tasks.cold.spawn_blocking(work);
     let mut upload = store.upload(path).await?;
     let mut failed = None;
@@ -222,20 +228,26 @@ async fn upload(
     }
 }
 
-/// Reads the batches and pushes their records, keeping the books on producers and epochs. Runs on a blocking thread.
+/// Reads the batches and pushes their records, keeping the books on producers and epochs, until `seal_bytes` of payload are
+/// together: the plan knows only what batches take in the WAL, compressed. Runs on a blocking thread.
 fn encode(
     wal: &Wal,
     spec: SegmentSpec,
     spans: &[(Span, Option<GapReason>)],
-    (first, next): (i64, i64),
+    (first, seal_bytes): (i64, u64),
     mut books: Books,
     chunks: &mpsc::Sender<Bytes>,
 ) -> Result<Encoded, SealError> {
     let mut encoder = SegmentEncoder::new(spec)?;
     let mut scratch = Vec::new();
-    for part in parts(spans) {
+    let (mut taken, mut next) = (0, first);
+    'run: for part in parts(spans) {
         let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
         for (batch, (span, dead)) in wal.read(&positions, false)?.iter().zip(part) {
+            if encoder.weight() >= seal_bytes {
+                break 'run;
+            }
+            (taken, next) = (taken + 1, span.next);
             books.enter(&BatchHeader::parse(batch)?, span);
             if dead.is_some() {
                 continue;
@@ -251,7 +263,7 @@ fn encode(
     let mixed = encoder.mixed();
     let (rest, meta) = encoder.finish(next)?;
     send(chunks, rest);
-    Ok(Encoded { meta, books, mixed })
+    Ok(Encoded { meta, taken, books, mixed })
 }
 
 /// Enters batches whose records are not kept. Their producers go on all the same.
