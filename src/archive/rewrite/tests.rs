@@ -7,11 +7,12 @@ use super::*;
 use crate::archive::Bucket;
 use crate::archive::bucket::OpenMode;
 use crate::archive::fsck::fsck;
-use crate::archive::manifest::Sums;
+use crate::archive::manifest::{PartitionReader, Sums};
 use crate::archive::segment::SegmentEncoder;
 use crate::archive::testing::OwnedBucket;
 use crate::archive::testing::seal;
 use crate::record::Record;
+use crate::store::envelope::Unknown;
 
 /// Key and value by offset.
 type History = BTreeMap<i64, (Option<u8>, Option<u8>)>;
@@ -42,6 +43,11 @@ impl World {
 
     /// Seals records of these keys and values as one segment.
     async fn seal(&mut self, records: &[(Option<u8>, Option<u8>)]) {
+        self.seal_saying(records, &Unknown::new()).await;
+    }
+
+    /// The same; the entry says more than this build knows, at every level.
+    async fn seal_saying(&mut self, records: &[(Option<u8>, Option<u8>)], unknown: &Unknown) {
         let partition = &self.owned.partition;
         let (first, next) = (self.next, self.next + records.len() as i64);
         let name = partition.begin_segment(first);
@@ -57,7 +63,9 @@ impl World {
             encoder.push(&record.as_ref()).unwrap();
             self.sealed.insert(offset, (*key, *value));
         }
-        let (chunks, meta) = encoder.finish(next).unwrap();
+        let (chunks, mut meta) = encoder.finish(next).unwrap();
+        meta.unknown = unknown.clone();
+        meta.blocks[0].unknown = unknown.clone();
         self.owned.store.create(name.path(), chunks.concat().into()).await.unwrap();
         let entry = SegmentEntry {
             name: name.name().to_owned(),
@@ -67,7 +75,7 @@ impl World {
             compacted: 0,
             sealed_ms: self.owned.clock.now_ms(),
             meta,
-            unknown: Default::default(),
+            unknown: unknown.clone(),
         };
         partition.commit(seal(vec![Entry::Segment(Box::new(entry))], &[])).await.unwrap();
         self.next = next;
@@ -223,4 +231,25 @@ async fn merged_neighbours_hold_the_same_records_in_fewer_segments() {
     assert!(live(&world.owned.partition).await.unwrap().len() <= 2 * choose::MERGE_MIN);
     assert_eq!(world.contents().await, world.sealed);
     world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_build_said_of_the_inputs_is_kept_of_them_and_not_said_of_the_output() {
+    let mut world = World::new(1 << 20).await;
+    let unknown: Unknown = [("later".to_owned(), true.into())].into_iter().collect();
+    for _ in 0..choose::MERGE_MIN {
+        world.seal_saying(&random_records(&Random::seeded(5), 10, 10), &unknown).await;
+    }
+    let bucket = Bucket::open(world.owned.store.clone(), OpenMode::Read, &Default::default()).await.unwrap();
+    let said = async || {
+        let id = world.owned.partition.topic_id();
+        let reader = PartitionReader::open(&bucket, "t", id, 0).await.unwrap();
+        let entries = reader.view().entries_from(0, 100).await.unwrap();
+        let says = |s: &SegmentEntry| [s.unknown.len(), s.meta.unknown.len(), s.meta.blocks[0].unknown.len()];
+        entries.iter().filter_map(Entry::segment).map(says).collect::<Vec<_>>()
+    };
+    assert_eq!(said().await, [[1; 3]; choose::MERGE_MIN], "though each seal wrote the manifest anew");
+    let size = Size { segment_bytes: 100_000, span_max_ms: None };
+    world.rewriter.merge(&world.owned.partition, &size, &world.spec).await.unwrap().unwrap();
+    assert_eq!(said().await, [[0; 3]]);
 }

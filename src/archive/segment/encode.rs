@@ -12,12 +12,14 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
-use self::block::BlockWriter;
+use self::block::{BlockWriter, Closed};
 use self::plain::Packer;
 use self::rows::Rows;
 use super::facts::{self, BlockFacts, Facts};
+use super::schema::Column;
 use super::{BlockPos, SegmentError, SegmentMeta, SegmentSpec, schema, trailer};
 use crate::record::{HashSum, RecordHasher, RecordRef};
+use crate::store::envelope::Unknown;
 
 /// Bytes of values that are compressed to learn whether it pays; fewer than the least tell nothing.
 const SAMPLE_BYTES: usize = 64 << 10;
@@ -40,6 +42,9 @@ pub struct SegmentEncoder {
     /// Filled as records and blocks come in; what only the end knows is zero until then.
     meta: SegmentMeta,
     last_offset: Option<i64>,
+    /// Of the blocks that are written, by column in the order of the file.
+    column_bytes: [u64; Column::COUNT],
+    nulls: [u64; Column::COUNT],
     /// Of the slices that are written.
     weight: u64,
     output: Vec<Bytes>,
@@ -79,9 +84,13 @@ impl SegmentEncoder {
             size: 0,
             first_offset: spec.first_offset,
             next_offset: spec.first_offset,
+            first_record: spec.first_offset,
+            last_record: spec.first_offset,
             records: 0,
             payload_bytes: 0,
             stored_bytes: 0,
+            column_bytes: Vec::new(),
+            null_counts: Vec::new(),
             index_at: 0,
             index_crc32c: 0,
             blocks: Vec::new(),
@@ -90,6 +99,7 @@ impl SegmentEncoder {
             offset_of_first_max: None,
             null_timestamps: 0,
             hash: HashSum::ZERO,
+            unknown: Unknown::new(),
         };
         Ok(Self {
             rows: Rows::new(spec.key_type, spec.value_type),
@@ -104,6 +114,8 @@ impl SegmentEncoder {
             facts: Vec::new(),
             meta,
             last_offset: None,
+            column_bytes: [0; Column::COUNT],
+            nulls: [0; Column::COUNT],
             weight: 0,
             output: Vec::new(),
         })
@@ -119,6 +131,9 @@ impl SegmentEncoder {
         }
         let payload_before = self.rows.payload_bytes;
         self.rows.push(record)?;
+        if self.last_offset.is_none() {
+            self.meta.first_record = record.offset;
+        }
         self.last_offset = Some(record.offset);
         self.meta.records += 1;
         self.meta.payload_bytes += self.rows.payload_bytes - payload_before;
@@ -180,10 +195,15 @@ impl SegmentEncoder {
         self.end_slice()?;
         self.end_block()?;
         self.meta.next_offset = next_offset;
+        self.meta.last_record = last;
+        self.nulls[Column::Timestamp as usize] = self.meta.null_timestamps;
+        self.meta.column_bytes = facts::by_id(&Column::ALL, &self.column_bytes);
+        self.meta.null_counts = facts::by_id(&Column::NULLABLE, &self.nulls);
         let facts = Facts {
             format: facts::FORMAT,
             must_read: Vec::new(),
             must_write: Vec::new(),
+            must_collect: Vec::new(),
             topic_id: self.spec.topic_id,
             partition: self.spec.partition,
             first_offset: self.spec.first_offset,
@@ -242,12 +262,16 @@ impl SegmentEncoder {
     fn end_block(&mut self) -> Result<(), SegmentError> {
         let Some(block) = self.block.take() else { return Ok(()) };
         let at = self.file.bytes_written() as u64;
-        let page_crc32c = block.writer.close(&mut self.file)?;
+        let Closed { page_crc32c, bytes, nulls } = block.writer.close(&mut self.file)?;
         self.file.flush().map_err(|error| SegmentError::Writer(error.to_string()))?;
         let len = self.file.bytes_written() as u64 - at;
         self.output.push(Bytes::from(std::mem::take(&mut self.file.inner_mut().0)));
         let (first_offset, first_row) = (block.first_offset, block.first_row);
-        self.meta.blocks.push(BlockPos { at, len, first_offset, first_row });
+        self.meta.blocks.push(BlockPos { at, len, first_offset, first_row, unknown: Unknown::new() });
+        for place in 0..Column::COUNT {
+            self.column_bytes[place] += bytes[place];
+            self.nulls[place] += nulls[place];
+        }
         self.meta.hash += self.hash;
         self.facts.push(BlockFacts {
             records: self.meta.records - first_row,

@@ -197,6 +197,7 @@ async fn upload(
 ) -> Result<Encoded, SealError> {
     let (chunks, mut finished) = mpsc::channel::<Bytes>(CHUNKS_WAITING);
     let (wal, first, spans) = (partition.0.core.wal.clone(), run.first, run.spans.clone());
+    let seal_bytes = seal_bytes.min(spec.weight_max());
     let work = move || encode(&wal, spec, &spans, (first, seal_bytes), books, &chunks);
     let encoding = partition.0.core.env.tasks.cold.spawn_blocking(work);
     let mut upload = store.upload(path).await?;

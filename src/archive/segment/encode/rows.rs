@@ -3,7 +3,7 @@ use bytes::Bytes;
 use parquet::data_type::ByteArray;
 
 use super::plain::PlainValues;
-use crate::archive::segment::{ColumnType, SegmentError};
+use crate::archive::segment::{ColumnType, ENTRY_BYTES, SegmentError};
 use crate::record::{Headers, RecordRef};
 
 /// Longest key, value or header of a record, in bytes: a page's size is an i32.
@@ -12,8 +12,6 @@ const PAYLOAD_MAX: u64 = 1 << 30;
 const ROWS_MAX: usize = 1 << 16;
 /// Headers of a slice at most, whatever its size is set to: the number of values of a page is an i32.
 const HEADERS_MAX: usize = 1 << 20;
-/// What a header, and a row without headers, weighs at least: it takes so much and more, also when it has no bytes.
-const ENTRY_BYTES: u64 = 16;
 
 /// The keys of the slice, as the Parquet crate's writer takes them: it keeps them in a dictionary.
 #[derive(Default)]
@@ -37,6 +35,11 @@ impl Strings {
             ByteArray::from(value)
         }));
         at as u64
+    }
+
+    /// Rows without a value, before the values are taken.
+    pub(super) fn nulls(&self) -> u64 {
+        (self.levels.len() - self.lens.len()) as u64
     }
 
     fn memory_bytes(&self) -> usize {

@@ -40,6 +40,19 @@ proptest! {
         prop_assert_eq!(meta.max_timestamp, max);
         prop_assert_eq!(meta.offset_of_first_max, dated().find(|r| Some(r.timestamp) == max).map(|r| r.offset));
         prop_assert_eq!(meta.null_timestamps, (records.len() - dated().count()) as u64);
+        prop_assert_eq!((meta.first_record, meta.last_record), (records[0].offset, last));
+        let text = |bytes: &Option<Bytes>| bytes.as_ref().is_some_and(|bytes| std::str::from_utf8(bytes).is_ok());
+        let nulls = |is_null: &dyn Fn(&Record) -> bool| records.iter().filter(|r| is_null(r)).count() as u64;
+        let expected = [
+            (3, nulls(&|r| r.timestamp == RecordRef::NO_TIMESTAMP)),
+            (4, nulls(&|r| !text(&r.key))),
+            (5, nulls(&|r| !text(&r.value))),
+            (7, nulls(&|r| r.key.is_none() || text(&r.key))),
+            (8, nulls(&|r| r.value.is_none() || text(&r.value))),
+        ];
+        prop_assert_eq!(&meta.null_counts[..], expected);
+        prop_assert_eq!(meta.column_bytes.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13]);
+        prop_assert_eq!(meta.column_bytes.iter().map(|(_, bytes)| bytes).sum::<u64>(), meta.stored_bytes);
         let ends: Vec<u64> = meta.blocks.iter().map(|block| block.at + block.len).collect();
         prop_assert_eq!(meta.blocks[0].at, 4);
         prop_assert!(meta.blocks[1..].iter().zip(&ends).all(|(block, end)| block.at == *end));
