@@ -99,6 +99,8 @@ impl Log {
         let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
         let mut found = if keep_wal { found } else { FromWal::default() };
         let state = found.state_behind(&archive.state.head(), identity.wal_id)?;
+        // What the state version released stays released: a WAL that is full of sealed records takes appends at once.
+        wal.release_below(released_below(&archive.state.head(), identity.wal_id));
         // Topics follow what was changed while the broker ran, from the first look at them.
         let changed = Changed::recover(&state.items(archive.state.head().items.clone()), options.broker_id);
         let defaults = Defaults::new(options.topic_defaults.clone(), changed.map_err(OpenError::Damaged)?);
@@ -234,7 +236,7 @@ impl FromWal {
 
     /// What groups and transactions did after the newest state version.
     fn state_behind(&mut self, head: &State, wal_id: Uuid) -> Result<StateLog, OpenError> {
-        let r = if head.r.wal_id == wal_id { head.r.group } else { 0 };
+        let r = released_below(head, wal_id);
         match self.state_damaged.iter().find(|(group, _)| *group >= r) {
             Some((_, why)) => Err(OpenError::Damaged(why.clone())),
             None => Ok(StateLog::new(std::mem::take(&mut self.state), r, head.items.len())),
@@ -300,6 +302,11 @@ impl FromWal {
         begin.hot.forget_below(u64::MAX, head.cleaned.last().map_or(0, |clean| clean.0));
         begin
     }
+}
+
+/// The release point of the newest state version, as a group of this WAL: nothing below it is needed.
+fn released_below(head: &State, wal_id: Uuid) -> u64 {
+    if head.r.wal_id == wal_id { head.r.group } else { 0 }
 }
 
 async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Result<(Recovered, FromWal), OpenError> {

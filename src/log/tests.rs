@@ -11,6 +11,7 @@ mod away;
 mod broker_settings;
 mod compaction;
 mod damage;
+mod restarts;
 mod state;
 mod tiers;
 mod transactions;
@@ -47,6 +48,15 @@ impl Place {
         options
     }
 
+    /// The same with files of 64 KiB, so that few records fill several.
+    fn with_small_files(&self, files: u64) -> Options {
+        let mut options = self.options();
+        options.wal.file_bytes = 64 << 10;
+        options.wal.group_max_bytes = 16 << 10;
+        options.wal.budget_bytes = Some(files * options.wal.file_bytes);
+        options
+    }
+
     async fn open(&self) -> Log {
         Log::open(self.options(), self.env()).await.unwrap()
     }
@@ -54,6 +64,19 @@ impl Place {
     fn lose_disk(&self) {
         std::fs::remove_dir_all(self.folder.path().join("disk")).unwrap();
     }
+}
+
+/// Opens the log again as soon as the last task of the old one let go of the directory's lock.
+async fn reopened_with(options: Options, place: &Place) -> Result<Log, OpenError> {
+    for _ in 0..100 {
+        match Log::open(options.clone(), place.env()).await {
+            Err(OpenError::Refused(why)) if why.contains("in use") => {
+                tokio::time::sleep(Duration::from_millis(50)).await
+            }
+            opened => return opened,
+        }
+    }
+    panic!("the directory stays locked");
 }
 
 /// A batch of records with these values and timestamps.
