@@ -187,7 +187,7 @@ impl Rewriter {
             seeds: [self.random.u64(), self.random.u64()],
         };
         let memory = self.budget.capacity();
-        let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + 2 * spec.block_bytes).await;
+        let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + spec.memory_bytes()).await;
         let mut done = self.rewrite(partition, &view, &plan, spec, memory).await?;
         // Only now has everything below the point been compacted.
         partition.commit(Change::Cleaned(CleanPoint(dirty.next, self.clock.now_ms()))).await?;
@@ -220,9 +220,11 @@ impl Rewriter {
             let look = Look { entries: &entries, avoid: &avoid, is_quiet };
             if let Some(run) = choose::merge(&look, size) {
                 let run = &entries[run.from..run.to];
-                let _permit = self.budget.acquire(2 * spec.block_bytes).await;
+                let bytes = run.iter().filter_map(Entry::segment).map(|segment| segment.meta.weight()).sum();
+                let spec = spec.clone().expecting(bytes);
+                let _permit = self.budget.acquire(spec.memory_bytes()).await;
                 let mut done = Done::default();
-                if let Err(error) = self.swap(partition, run, Vec::new(), spec, &mut done).await {
+                if let Err(error) = self.swap(partition, run, Vec::new(), &spec, &mut done).await {
                     let damaged = run.iter().filter_map(Entry::segment);
                     let damaged = damaged.filter(|segment| error.is_of(&self.store, &view.path_of(segment)));
                     damaged.for_each(|segment| looked.avoid(&segment.name, now_ms));

@@ -105,6 +105,12 @@ impl SegmentSpec {
         }
     }
 
+    /// For so much payload as is expected: if more comes than that, it is cut into more blocks and takes no more memory.
+    pub fn expecting(self, payload_bytes: u64) -> Self {
+        let block_bytes = self.block_bytes.min(payload_bytes.max(self.slice_bytes));
+        Self { block_bytes, slice_bytes: self.slice_bytes.min(block_bytes), ..self }
+    }
+
     /// The [weight](SegmentEncoder::weight) up to which the end of a segment stays readable: Bloom filters are part of it.
     pub fn weight_max(&self) -> u64 {
         match schema::bloom_bytes_max(self) {
@@ -113,10 +119,10 @@ impl SegmentSpec {
         }
     }
 
-    /// Memory that an encoder of this may hold for so much [weight](SegmentEncoder::weight), its output included that was
-    /// not taken; a record larger than a slice comes on top.
-    pub fn memory_bytes(&self, weight: u64) -> u64 {
-        2 * self.block_bytes.min(weight) + SLICE_FACTOR * self.slice_bytes.min(weight) + ENCODER_BYTES
+    /// Memory that an encoder of this may hold, whatever it encodes, its output included as long as each block is taken; a
+    /// record larger than a slice comes on top.
+    pub fn memory_bytes(&self) -> u64 {
+        2 * self.block_bytes + SLICE_FACTOR * self.slice_bytes + ENCODER_BYTES
     }
 }
 

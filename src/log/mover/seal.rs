@@ -25,6 +25,8 @@ use crate::wal::{Wal, WalError};
 const READ_BYTES: u64 = 4 << 20;
 /// What a batch may unpack to: it passed this when it was produced.
 const UNPACKED_MAX: u64 = i32::MAX as u64;
+/// How many times as large as in the WAL records usually are at most.
+const UNPACKED_USUAL: u64 = 4;
 /// Silent producers are forgotten after this long, as Kafka's `producer.id.expiration.ms`.
 pub(super) const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
 /// Chunks of the object that wait for the upload.
@@ -135,8 +137,9 @@ pub(super) async fn seal_next(
     let name = archive.begin_segment(run.first);
     if !run.spans.is_empty() {
         let bytes: u64 = run.spans.iter().map(|(s, _)| u64::from(s.position.len)).sum();
-        let spec = spec_of(partition, &settings, run.first, budget.capacity());
-        let _memory = budget.acquire(spec.block_bytes.min(bytes) * 2 + READ_BYTES).await;
+        // What is in the batches is known when they are unpacked; the more it is, the more blocks there are.
+        let spec = spec_of(partition, &settings, run.first, budget.capacity()).expecting(bytes * UNPACKED_USUAL);
+        let _memory = budget.acquire(spec.memory_bytes() + READ_BYTES.min(bytes)).await;
         let encoded = upload(partition, store, name.path(), spec, &run, settings.seal_bytes, books).await?;
         run.spans.truncate(encoded.taken);
         run.next = encoded.meta.next_offset;

@@ -223,8 +223,8 @@ fn most_held(spec: SegmentSpec, count: i64, make: impl Fn(i64) -> Record) -> (u6
 
 #[test]
 fn what_has_no_bytes_takes_no_more_memory_than_the_encoder_says_it_may() {
-    let spec = SegmentSpec { block_bytes: 1 << 20, slice_bytes: 128 << 10, ..SegmentSpec::new(TOPIC, 3, 0) };
-    let bound = spec.memory_bytes(u64::MAX);
+    let spec = SegmentSpec { slice_bytes: 128 << 10, ..SegmentSpec::new(TOPIC, 3, 0) }.expecting(1 << 20);
+    let bound = spec.memory_bytes();
     assert!(bound < 4 << 20);
     let nothing = |offset| Record { value: None, ..record(offset) };
     let mixed = |offset| empty_headers(offset, [0, 1, 7, 30][offset as usize % 4]);
