@@ -20,8 +20,8 @@ pub(super) enum For {
 pub struct Looked {
     /// Nothing was found for this, as long as the sealed range ends there, before this time.
     nothing: Option<(For, i64, i64)>,
-    /// Below this offset nothing is to be merged, whatever follows.
-    merged_to: i64,
+    /// Below this offset nothing is to be merged to this size, whatever follows.
+    merged_to: Option<(Size, i64)>,
     /// Names of segments, and until when they are in no run.
     avoid: HashMap<String, i64>,
 }
@@ -36,12 +36,12 @@ impl Looked {
         self.nothing = Some((looked_for, next, until_ms));
     }
 
-    pub(super) fn merged_to(&self) -> i64 {
-        self.merged_to
+    pub(super) fn merged_to(&self, size: &Size) -> i64 {
+        self.merged_to.filter(|(of, _)| of == size).map_or(0, |(_, to)| to)
     }
 
-    pub(super) fn note_merged(&mut self, to: i64) {
-        self.merged_to = to;
+    pub(super) fn note_merged(&mut self, size: &Size, to: i64) {
+        self.merged_to = Some((*size, to));
     }
 
     pub(super) fn avoids(&self, name: &str, now_ms: i64) -> bool {

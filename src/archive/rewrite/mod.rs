@@ -211,8 +211,8 @@ impl Rewriter {
         let next = view.manifest().next;
         while !looked.found_nothing(next, &For::Merges(*size), now_ms) {
             let is_merged = |sums: &Sums| choose::is_merged(sums, size);
-            let entries = view.entries_where(looked.merged_to(), ENTRIES_AT_ONCE, &is_merged).await?;
-            let is_end = entries.len() < ENTRIES_AT_ONCE;
+            let entries = view.entries_where(looked.merged_to(size), ENTRIES_AT_ONCE, &is_merged).await?;
+            let is_end = entries.len() < ENTRIES_AT_ONCE || entries.last().is_some_and(|last| last.next() == next);
             let newest_ms = entries.iter().filter_map(Entry::segment).map(|segment| segment.sealed_ms).max();
             let quiet_at = newest_ms.map_or(i64::MAX, |ms| ms.saturating_add(QUIET_MS));
             let is_quiet = is_end && quiet_at <= now_ms;
@@ -235,11 +235,11 @@ impl Rewriter {
             let open = choose::open_from(&look, size);
             let open_at = entries.get(open).map(Entry::first);
             if is_end {
-                looked.note_merged(open_at.unwrap_or(next));
+                looked.note_merged(size, open_at.unwrap_or(next));
                 looked.note_nothing(next, For::Merges(*size), if is_quiet { i64::MAX } else { quiet_at });
             } else {
                 let end = entries.last().map_or(next, Entry::next);
-                looked.note_merged(open_at.filter(|_| open > 0).unwrap_or(end));
+                looked.note_merged(size, open_at.filter(|_| open > 0).unwrap_or(end));
             }
         }
         Ok(None)

@@ -26,3 +26,11 @@ fn what_cannot_be_read_is_avoided_for_a_while_and_of_many_the_first_are_tried_ag
     assert!(!looked.avoids("a", 6) && looked.avoids("0", 6));
     assert_eq!(looked.avoid.len(), AVOIDED_MAX);
 }
+
+#[test]
+fn where_merges_go_on_holds_for_one_size_of_segments() {
+    let size = |segment_bytes| Size { segment_bytes, span_max_ms: None };
+    let mut looked = Looked::default();
+    looked.note_merged(&size(1), 70);
+    assert_eq!((looked.merged_to(&size(1)), looked.merged_to(&size(2))), (70, 0));
+}
