@@ -141,3 +141,34 @@ async fn a_compacted_topic_is_sealed_and_compacted_when_max_compaction_lag_ms_ha
     assert_eq!(records(&partition).await, [(4, "k".to_owned(), Some("4".to_owned()))]);
     log.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_segment_of_a_compacted_topic_does_not_keep_others_from_being_compacted_or_merged() {
+    let place = Place::new();
+    let log = place.open().await;
+    log.create_topic(compacted("damaged")).await.unwrap();
+    log.create_topic(compacted("whole")).await.unwrap();
+    log.create_topic(NewTopic { partitions: Some(6), ..new_topic("merged") }).await.unwrap();
+    let partitions: Vec<Partition> = [("damaged", 0), ("whole", 0)]
+        .into_iter()
+        .chain((0..6).map(|n| ("merged", n)))
+        .map(|(topic, n)| log.partition(topic, n).unwrap())
+        .collect();
+    for n in 0..8 {
+        for partition in &partitions {
+            put(partition, "k", Some(&format!("{n}"))).await;
+        }
+        log.seal(None).await.unwrap();
+    }
+    let layout = async |topic: &str| log.layout(Some(topic), None).await.unwrap();
+    let url = layout("damaged").await[0].entries[3].url.clone();
+    let file = url.strip_prefix("file://").unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    log.0.mover.rewrite_all().await;
+    assert_eq!(layout("damaged").await[0].entries.len(), 8, "it stays as it was");
+    assert_eq!(layout("whole").await[0].entries.iter().map(|entry| entry.records).sum::<u64>(), 1);
+    assert!(layout("merged").await.iter().all(|partition| partition.entries.len() == 1));
+    log.stop().await;
+}
