@@ -83,8 +83,8 @@ pub(super) struct Mover {
     busy: Mutex<HashMap<(Uuid, i32), Busy>>,
     times: Mutex<Times>,
     collector: tokio::sync::Mutex<Collector>,
-    /// One segment is rewritten at a time, as with Kafka's single cleaner thread.
-    rewriting: tokio::sync::Mutex<()>,
+    /// Held while partitions are looked at for what could be compacted or merged.
+    rewriting: tokio::sync::Mutex<rewrite::Known>,
     releasing: Arc<tokio::sync::Mutex<()>>,
     condensing: Arc<tokio::sync::Mutex<()>>,
     retaining: Arc<tokio::sync::Mutex<()>>,

@@ -21,9 +21,14 @@ pub enum Why {
     Size,
     /// The oldest record is `esker.seal.ms` old.
     Age,
+    /// The oldest record of a compacted topic is `max.compaction.lag.ms` old: only what is sealed is compacted.
+    Lag,
     /// It pins a WAL file that is needed.
     Pressure,
 }
+
+/// A compacted partition is not sealed more often than this because of `max.compaction.lag.ms`.
+const LAG_MS_MIN: i64 = 5_000;
 
 /// Whether to seal a partition now. `wanted_below`: groups that the WAL wants back.
 pub fn choose(unsealed: &Unsealed, settings: &TopicSettings, now_ms: i64, wanted_below: Option<u64>) -> Option<Why> {
@@ -32,6 +37,9 @@ pub fn choose(unsealed: &Unsealed, settings: &TopicSettings, now_ms: i64, wanted
         Some(Why::Size)
     } else if age >= settings.seal_ms {
         Some(Why::Age)
+    } else if settings.compaction.as_ref().is_some_and(|c| i128::from(age) >= i128::from(c.max_lag_ms.max(LAG_MS_MIN)))
+    {
+        Some(Why::Lag)
     } else if wanted_below.is_some_and(|group| unsealed.group < group) {
         Some(Why::Pressure)
     } else {
