@@ -1,5 +1,5 @@
 //! What may happen to a manifest. A change names what it replaces and is planned anew on each head ([`super::plan`]).
-use super::model::{CleanPoint, Entry, EpochStart};
+use super::model::{Entry, EpochStart};
 use super::producers::Producers;
 use crate::record::HashSum;
 
@@ -21,8 +21,18 @@ pub enum Change {
     },
     /// Live entries give way to others of the same range (merge, compaction).
     Replace(Replace),
-    /// Everything below the point was compacted.
-    Cleaned(CleanPoint),
+    /// The same, by retention.
+    Retention {
+        /// New log start.
+        to: i64,
+    },
+    /// Everything below `to` was compacted: a clean point with the time of the commit.
+    Cleaned {
+        /// Where the clean part ends.
+        to: i64,
+        /// `delete.retention.ms`: how long tombstones stay, which says how close clean points have to lie.
+        delete_retention_ms: i64,
+    },
     /// The WAL above `next` is lost: a `wal-lost` gap [next, reserved), no open transaction, appends from `reserved`.
     WalLost {
         /// The head's `next`, where the gap begins: applied once only.
@@ -30,11 +40,14 @@ pub enum Change {
     },
     /// A new version that says the same, so that the chain's epoch is the owner's.
     TakeOver,
-    /// Removed things whose objects were deleted; by name.
+    /// Removed things whose objects were deleted; by name. The name of a page of removed things stands for all of them.
     Forget {
-        /// Names as they stand in `removed`.
+        /// Names as they stand in `removed` and `removed_pages`.
         names: Vec<String>,
     },
+    /// Several at once, one after the other in one version: what can wait rides on what is due. Those of them that were
+    /// applied before are left out.
+    All(Vec<Change>),
 }
 
 /// A range of the WAL that was sealed.
@@ -53,8 +66,6 @@ pub struct Seal {
     pub epochs: Vec<EpochStart>,
     /// Producers as of `next`.
     pub producers: Producers,
-    /// A log start that rides along; one below the head's changes nothing.
-    pub log_start: Option<i64>,
 }
 
 /// Live entries that give way to others.

@@ -49,7 +49,7 @@ use std::sync::Arc;
 use self::choose::{Due, Look, Plan, Policy, Run, Size};
 use self::keys::{KeyTable, Overfull, Pass};
 use self::looked::For;
-use super::manifest::model::{CleanPoint, Entry, SegmentEntry, Sums};
+use super::manifest::model::{Entry, SegmentEntry, Sums};
 use super::manifest::{Change, PartitionArchive, Replace, View};
 use super::segment::{SegmentError, SegmentSpec};
 use super::{ArchiveError, CommitError};
@@ -190,7 +190,8 @@ impl Rewriter {
         let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + spec.memory_bytes()).await;
         let mut done = self.rewrite(partition, &view, &plan, spec, memory).await?;
         // Only now has everything below the point been compacted.
-        partition.commit(Change::Cleaned(CleanPoint(dirty.next, self.clock.now_ms()))).await?;
+        let delete_retention_ms = policy.delete_retention_ms;
+        partition.commit(Change::Cleaned { to: dirty.next, delete_retention_ms }).await?;
         done.clean_to = Some(dirty.next);
         Ok(Some(done))
     }

@@ -163,7 +163,7 @@ impl Mover {
         let partitions = self.registry.partitions(None).unwrap_or_default();
         let due = partitions.iter().filter_map(|p| Some((p, p.state().reserve_due()?)));
         stream::iter(due)
-            .map(|(partition, to)| commit_all(partition, changes(Some(to), None)))
+            .map(|(partition, to)| commit_all(partition, vec![Change::Reserve { to }]))
             .buffer_unordered(COMMITS_AT_ONCE)
             .try_for_each(|()| async { Ok(()) })
             .await
@@ -542,14 +542,14 @@ impl Partition {
         let moved = state.log_start_move;
         let moved_due = moved.is_some_and(|m| !waits(m.since_ms) || wanted_below.is_some_and(|below| m.group < below));
         let retained_due = state.retained_to.is_some_and(|(_, since)| !waits(since));
-        let log_start = state.log_start_to_write().filter(|_| moved_due || retained_due);
-        changes(state.reserve_due(), log_start)
+        let due = moved_due || retained_due;
+        changes(state.reserve_due(), if due { state.log_starts_to_write() } else { Vec::new() })
     }
 
     /// The same when nothing may wait.
     fn upkeep_at_once(&self) -> Vec<Change> {
         let state = self.state();
-        changes(state.reserve_due(), state.log_start_to_write())
+        changes(state.reserve_due(), state.log_starts_to_write())
     }
 
     /// Forgets producers that were silent since `before_ms`.
@@ -587,14 +587,13 @@ impl Drop for Claim<'_> {
     }
 }
 
-fn changes(reserve: Option<i64>, log_start: Option<i64>) -> Vec<Change> {
-    let reserve = reserve.map(|to| Change::Reserve { to });
-    reserve.into_iter().chain(log_start.map(|to| Change::LogStart { to })).collect()
+fn changes(reserve: Option<i64>, log_starts: Vec<Change>) -> Vec<Change> {
+    reserve.map(|to| Change::Reserve { to }).into_iter().chain(log_starts).collect()
 }
 
 async fn commit_all(partition: &Partition, changes: Vec<Change>) -> Result<(), CommitError> {
-    for change in changes {
-        let manifest = partition.0.archive.commit(change).await?;
+    if !changes.is_empty() {
+        let manifest = partition.0.archive.commit(Change::All(changes)).await?;
         partition.committed(&manifest);
     }
     Ok(())

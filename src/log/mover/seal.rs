@@ -134,7 +134,7 @@ pub(super) async fn seal_next(
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
     partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
-    let (mut run, log_end, from, log_start) = {
+    let (mut run, log_end, from, log_starts) = {
         let state = partition.state();
         if let Some(damaged) = &state.damaged {
             return Err(SealError::Damaged(damaged.why.clone()));
@@ -142,7 +142,7 @@ pub(super) async fn seal_next(
         let until = until.min(state.decided_end());
         let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
         let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
-        (run, state.log_end, state.sealed_end, state.log_start_to_write())
+        (run, state.log_end, state.sealed_end, state.log_starts_to_write())
     };
     if run.next <= from {
         return Ok(Sealed { end: from, ..Sealed::default() });
@@ -185,8 +185,9 @@ pub(super) async fn seal_next(
     let Books { mut producers, open, epochs } = books;
     producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS, |id| open.contains_key(&id));
     let producers = producers.to_archive(&open, aborted_across(partition, run.next));
-    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers, log_start };
-    let manifest = archive.commit(Change::Seal(seal)).await?;
+    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers };
+    let changes = std::iter::once(Change::Seal(seal)).chain(log_starts).collect();
+    let manifest = archive.commit(Change::All(changes)).await?;
     partition.committed(&manifest);
     Ok(sealed)
 }

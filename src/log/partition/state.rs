@@ -5,7 +5,7 @@ use std::sync::Weak;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::archive::manifest::Manifest;
+use crate::archive::manifest::{Change, Manifest};
 use crate::log::hot::HotIndex;
 use crate::log::producers::{BatchMark, Producers, Verdict, Violation};
 use crate::log::recovery::{Beginning, Damaged, Lost};
@@ -128,10 +128,11 @@ impl State {
         }
     }
 
-    /// The log start that the next manifest version should have, if it is a higher one.
-    pub fn log_start_to_write(&self) -> Option<i64> {
-        let moved = self.log_start_move.map(|moved| moved.to);
-        moved.max(self.retained_to.map(|(to, _)| to))
+    /// The log starts that the next manifest version should have if they are higher: what was deleted, and what is retained.
+    pub fn log_starts_to_write(&self) -> Vec<Change> {
+        let retained = self.retained_to.map(|(to, _)| Change::Retention { to });
+        let deleted = self.log_start_move.map(|moved| Change::LogStart { to: moved.to });
+        retained.into_iter().chain(deleted).collect()
     }
 
     /// What the WAL holds above the sealed range, if there is anything to seal.

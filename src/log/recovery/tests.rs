@@ -21,8 +21,9 @@ fn known(producers: &[(i64, i32, i64, i64)]) -> archive::Producers {
         coordinator_epoch: -1,
         open_from: *open_from,
         batches: vec![archive::ProducerBatch::from((*sequence, *sequence, *offset, *offset, 0))],
+        unknown: Default::default(),
     };
-    archive::Producers { producers: producers.iter().map(one).collect(), aborted: Vec::new(), lost_until: None }
+    archive::Producers { producers: producers.iter().map(one).collect(), ..Default::default() }
 }
 
 fn meta(kind: u8, first: i64, last: i64) -> FrameMeta {
