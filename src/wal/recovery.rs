@@ -16,6 +16,8 @@ pub struct Recovered {
     pub first_group: u64,
     /// The last valid group, 0 if there never was one.
     pub last_group: u64,
+    /// Its CRC.
+    pub last_crc: u32,
     /// A last group that was never acknowledged; [`super::Wal::start`] cuts it.
     pub torn: Option<Torn>,
     /// Damage that was accepted, or that leaves the directory of its group intact.
@@ -38,6 +40,8 @@ pub(crate) struct Rest {
     pub cuts: Vec<(PathBuf, u64)>,
     pub last: Option<Place>,
     pub last_crc: u32,
+    /// Whether the last group has frames: then it needs a successor.
+    pub last_has_frames: bool,
     pub blanks: Vec<(PathBuf, u64)>,
     pub temporaries: Vec<PathBuf>,
     pub budget: Option<u64>,
@@ -118,9 +122,11 @@ fn open(
     let inventory = Inventory::take(fs, &options.dir)?;
     let scanned = scan(fs, &inventory, stop, visit)?;
     let last_file = scanned.files.last();
+    let last_crc = last_file.map_or(0, |f| f.last_crc);
     let rest = Rest {
         lock,
-        last_crc: last_file.map_or(0, |f| f.last_crc),
+        last_crc,
+        last_has_frames: scanned.last_head.is_some_and(|head| head.frames > 0),
         kept: inventory.items.into_iter().filter_map(kept_directory).collect(),
         cuts: scanned.cuts.clone(),
         last: scanned.last.clone(),
@@ -142,6 +148,7 @@ fn open(
             .find(|s| s.first_group <= s.last_group)
             .map_or(0, |s| s.first_group),
         last_group: last_file.map_or(0, |f| f.stat.last_group),
+        last_crc,
         os_tail_uncertain: scanned.os_tail_uncertain(fs.boot()),
         bytes: scanned.bytes,
         files: scanned.files.into_iter().map(|f| f.stat).collect(),

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::buffer::{BLOCK, Pool};
@@ -79,13 +79,12 @@ impl Wal {
             file_bytes: options.file_bytes,
             budget,
             table: Mutex::new(table(&rest, blanks)),
-            changed: Condvar::new(),
             maker: Signal::default(),
             writer: Arc::default(),
         });
         let next = last_group + 1;
         let active = open_active(&files, &rest, next, &around.random)?;
-        let shared = Arc::new(Shared::new(files, options, around, rest.lock, last_group));
+        let shared = Arc::new(Shared::new(files, options, around, rest.lock, (last_group, rest.last_crc)));
         let writer = Writer {
             active,
             next,
@@ -98,7 +97,7 @@ impl Wal {
             crowd: 0,
             last_sync: Duration::ZERO,
             patience: Patience::default(),
-            alone: false,
+            alone: rest.last_has_frames,
             quiet_until: None,
             phase: Phase::Look,
             shared: shared.clone(),
@@ -119,7 +118,7 @@ impl Shared {
         options: &WalOptions,
         around: &Surroundings,
         lock: Box<dyn Send + Sync>,
-        last_group: u64,
+        (last_group, last_crc): (u64, u32),
     ) -> Self {
         let limits = QueueLimits {
             file_bytes: options.file_bytes,
@@ -132,7 +131,7 @@ impl Shared {
         let shared = Self {
             options: options.clone(),
             queue: Queue::new(limits, files.writer.clone()),
-            tail: Tail::new(options.tail_bytes),
+            tail: Tail::new(options.tail_bytes, (last_group, last_crc)),
             durable: AtomicU64::new(last_group),
             metrics: WalMetrics::new(&around.metrics),
             clock: around.clock.clone(),
@@ -140,9 +139,8 @@ impl Shared {
             reader: Reader::new(files.clone(), around.drive.clone()),
             pool: Pool::new(4, group_max),
             on_fatal: around.on_fatal.clone(),
-            condensing: Mutex::default(),
             files,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(lock.into())),
         };
         shared.tell_room();
         shared

@@ -374,15 +374,13 @@ impl Mover {
                 _ => true,
             })
         };
-        let wal = self.core.wal.clone();
-        let done = self.core.env.tasks.blocking_cold(move || wal.condense(file, &needed)).await;
+        let done = self.core.wal.condense_beside(&self.core.env.tasks, file, needed).await;
         match done {
-            Ok(Ok(Condensed::Done { kept })) => tracing::info!(file, kept, "condensed a WAL file"),
-            Ok(Ok(Condensed::TooMuch { needed })) => {
+            Ok(Condensed::Done { kept }) => tracing::info!(file, kept, "condensed a WAL file"),
+            Ok(Condensed::TooMuch { needed }) => {
                 tracing::debug!(file, needed, "most of a WAL file is still needed")
             }
-            Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
-            Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
+            Err(error) => tracing::warn!(file, %error, "a WAL file was not condensed"),
         }
     }
 

@@ -5,7 +5,7 @@
 //! was durable, plus any part of what was pending, in any order, torn at sectors of 512 bytes; names as of any moment since
 //! the last directory sync. A sync that is made to fail forgets its pending writes as Linux does: they stay readable, and
 //! no later sync brings them to the disk.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +59,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Written since the last sync, oldest first.
     pending: Vec<(usize, Vec<u8>)>,
+    /// Sectors that cannot be read until they are written again.
+    unreadable: BTreeSet<usize>,
 }
 
 type Names = BTreeMap<PathBuf, usize>;
@@ -158,6 +160,14 @@ impl FaultyFs {
         }
     }
 
+    /// The sector with this byte of a file cannot be read any more, until it is written again.
+    pub fn spoil(&self, path: &Path, at: u64) {
+        let mut disk = self.disk();
+        if let Some(&inode) = disk.names.get(path) {
+            disk.inodes[inode].unreadable.insert(usize::try_from(at).unwrap_or(usize::MAX) / SECTOR);
+        }
+    }
+
     /// Paths of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.disk().names.keys().cloned().collect()
@@ -192,7 +202,7 @@ impl Inode {
                 }
             }
         }
-        Self { live: left.clone(), durable: left, pending: Vec::new() }
+        Self { live: left.clone(), durable: left, pending: Vec::new(), unreadable: self.unreadable.clone() }
     }
 }
 
@@ -244,6 +254,10 @@ impl File for FaultyFile {
         let live = &disk.inodes[self.inode].live;
         let from = usize::try_from(at).map_or(live.len(), |at| at.min(live.len()));
         let n = buf.len().min(live.len() - from);
+        let sectors = from / SECTOR..(from + n).div_ceil(SECTOR);
+        if disk.inodes[self.inode].unreadable.range(sectors).next().is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         buf[..n].copy_from_slice(&live[from..from + n]);
         Ok(n)
     }
@@ -261,6 +275,7 @@ impl File for FaultyFile {
             _ => buf.len(),
         };
         let inode = &mut disk.inodes[self.inode];
+        inode.unreadable.retain(|sector| !(at..at + n).contains(&(sector * SECTOR)));
         Inode::apply(&mut inode.live, at, &buf[..n]);
         inode.pending.push((at, buf[..n].to_vec()));
         if fault == Some(Fault::PowerCut) { Err(io::Error::other("the power went")) } else { Ok(n) }
