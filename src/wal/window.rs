@@ -12,7 +12,7 @@ use super::fs::{File, FileSystem, Open, read_full};
 /// Bytes asked for at once: large enough that the disk streams, small enough for any machine.
 const CHUNK: usize = 4 << 20;
 /// What stands in the place of bytes that cannot be read.
-const UNREADABLE: &[u8] = b"this byte cannot be read ";
+pub(crate) const UNREADABLE: &[u8] = b"this byte cannot be read ";
 
 /// A moving view of a file.
 pub(crate) struct Window {
