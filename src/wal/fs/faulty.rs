@@ -80,6 +80,7 @@ struct Disk {
     capacity: Option<u64>,
     delay: Duration,
     boot: u64,
+    device: u64,
 }
 
 /// The faulting file system; clones share one disk.
@@ -132,7 +133,9 @@ impl FaultyFs {
         let disk = self.disk();
         let names = disk.history[usize::try_from(random.below(disk.history.len() as u64)).unwrap_or(0)].clone();
         let inodes = disk.inodes.iter().map(|inode| inode.after_power_cut(random)).collect();
-        Self::with(inodes, names, disk.boot + 1)
+        let after = Self::with(inodes, names, disk.boot + 1);
+        after.disk().device = disk.device;
+        after
     }
 
     /// What is there when only the process ended: everything, written and not synced alike, on a disk without faults.
@@ -140,6 +143,15 @@ impl FaultyFs {
         let disk = self.disk();
         let after = Self::with(disk.inodes.clone(), disk.names.clone(), disk.boot);
         after.disk().history.clone_from(&disk.history);
+        after.disk().device = disk.device;
+        after
+    }
+
+    /// A copy of all files on another disk, as a backup tool makes it.
+    pub fn copied(&self) -> Self {
+        let after = self.after_kill();
+        let device = self.disk().device + 1;
+        after.disk().device = device;
         after
     }
 
@@ -385,6 +397,15 @@ impl FileSystem for FaultyFs {
         let disk = self.disk();
         let total = disk.capacity.unwrap_or(1 << 50);
         Ok(DiskSpace { free: total.saturating_sub(disk.used()), total })
+    }
+
+    fn id(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let disk = self.disk();
+        let inode = match disk.locked.contains_key(path) {
+            true => u64::MAX, // a lock has no bytes here
+            false => *disk.names.get(path).ok_or(io::ErrorKind::NotFound)? as u64,
+        };
+        Ok((disk.device, inode))
     }
 
     fn boot(&self) -> u64 {
