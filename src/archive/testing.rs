@@ -25,17 +25,28 @@ pub fn segment(name: &str, first: i64, next: i64, records: u64, time: Option<i64
         size: 1000,
         first_offset: first,
         next_offset: next,
+        first_record: first,
+        last_record: first + i64::try_from(records).unwrap() - 1,
         records,
         payload_bytes: 10 * records,
         stored_bytes: 900,
+        column_bytes: vec![(2, 400), (5, 500)],
+        null_counts: vec![
+            (3, if time.is_some() { 0 } else { records }),
+            (4, records),
+            (5, 0),
+            (7, records),
+            (8, records),
+        ],
         index_at: 900,
         index_crc32c: 7,
-        blocks: vec![BlockPos { at: 4, len: 896, first_offset: first, first_row: 0 }],
+        blocks: vec![BlockPos { at: 4, len: 896, first_offset: first, first_row: 0, unknown: Unknown::new() }],
         min_timestamp: time,
         max_timestamp: time,
         offset_of_first_max: time.map(|_| first),
         null_timestamps: if time.is_some() { 0 } else { records },
         hash: HashSum(u64::try_from(first).unwrap().wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+        unknown: Unknown::new(),
     };
     SegmentEntry {
         name: name.to_owned(),
@@ -59,6 +70,7 @@ pub fn seal(entries: Vec<Entry>, epochs: &[(i32, i64)]) -> Change {
         entries,
         epochs: epochs.iter().map(|(epoch, first)| EpochStart(*epoch, *first)).collect(),
         producers: Producers::default(),
+        log_start: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 
 use super::batch::{BatchError, BatchHeader, verify_crc};
-use super::model::{RecordRef, TimestampType};
+use super::model::{Headers, RecordRef, TimestampType};
 use super::varint::Reader;
 use super::walk::{Encoded, unpacked};
 
@@ -157,6 +157,11 @@ fn check_records(records: &[u8], header: BatchHeader, limits: &CheckLimits) -> R
         }
         if limits.key_required && record.key.is_none() {
             return Err(fail("it has no key, which a compacted topic needs"));
+        }
+        let headers = record.headers.count();
+        if headers > Headers::COUNT_MAX {
+            let text = format!("record {index} has {headers} headers, at most {} are taken", Headers::COUNT_MAX);
+            return Err(Reject::InvalidRecord(text));
         }
         payload_bytes += record.key.map_or(0, |k| k.len() as u64) + record.value.map_or(0, |v| v.len() as u64);
         for (key, value) in record.headers {

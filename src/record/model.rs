@@ -151,6 +151,10 @@ impl<'a> Headers<'a> {
     /// No headers.
     pub const NONE: Self = Self(Source::Pairs(&[]));
 
+    /// Headers of one record at most; produce refuses more. A header takes memory and time where records are decoded and
+    /// sealed, also one of no bytes, of which 8 million take 1,500 bytes on the wire.
+    pub const COUNT_MAX: usize = 100_000;
+
     /// A view over owned headers.
     pub fn owned(headers: &'a [Header]) -> Self {
         Self(Source::Owned(headers))

@@ -60,7 +60,7 @@ impl Condensing {
         Ok(Self { shared: shared.clone(), live, copying: None, half_made: false, _lock: lock })
     }
 
-    /// Goes on: `None` until it is done. `needed` must be the same every time. Blocks.
+    /// Goes on: `None` until it is done. `needed` is asked in the first step only. Blocks.
     ///
     /// # Errors
     /// As [`super::Wal::condense`]; after one it must not be called again.

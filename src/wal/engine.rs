@@ -213,13 +213,17 @@ impl Wal {
         &self,
         tasks: &Tasks,
         file: u64,
-        needed: impl Fn(&FrameMeta, u64) -> bool + Send + Sync + 'static,
+        needed: impl Fn(&FrameMeta, u64) -> bool + Send + 'static,
     ) -> Result<Condensed, WalError> {
-        let (mut condensing, needed) = (self.condensing(file)?, Arc::new(needed));
+        let mut condensing = self.condensing(file)?;
+        let mut needed = Some(needed);
         loop {
-            let needed = needed.clone();
+            let needed = needed.take();
             let stepped = tasks.blocking_cold(move || {
-                let done = condensing.step(&*needed);
+                let done = match needed {
+                    Some(needed) => condensing.step(&needed),
+                    None => condensing.step(&|_, _| true), // it has chosen
+                };
                 (condensing, done)
             });
             let (rest, done) = stepped.await.map_err(|e| WalError::Failed(e.to_string()))?;

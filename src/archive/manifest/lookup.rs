@@ -56,8 +56,19 @@ pub fn find(manifest: &Manifest, loaded: &Loaded, offset: i64) -> Result<Option<
 
 /// Up to `count` entries that end above `offset`.
 pub fn entries_from(manifest: &Manifest, loaded: &Loaded, offset: i64, count: usize) -> Result<Vec<Entry>, Need> {
+    entries_where(manifest, loaded, offset, count, NONE)
+}
+
+/// The same without those in pages whose sums are skipped.
+pub fn entries_where(
+    manifest: &Manifest,
+    loaded: &Loaded,
+    offset: i64,
+    count: usize,
+    skip: &dyn Fn(&Sums) -> bool,
+) -> Result<Vec<Entry>, Need> {
     let mut entries = Vec::new();
-    walk(manifest, loaded, offset, NONE, &mut |entry| {
+    walk(manifest, loaded, offset, skip, &mut |entry| {
         if entries.len() < count {
             entries.push(entry.clone());
         }

@@ -2,7 +2,9 @@
 use std::sync::Arc;
 
 use super::lookup;
-use super::model::{Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedObject, SegmentEntry};
+use super::model::{
+    Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedObject, SegmentEntry, Sums,
+};
 use super::pages::PageOf;
 use super::producers::Producers;
 use super::tree::{Loaded, Need};
@@ -129,6 +131,16 @@ impl View {
     /// above).
     pub async fn entries_from(&self, offset: i64, count: usize) -> Result<Vec<Entry>, ArchiveError> {
         self.ask(|loaded| lookup::entries_from(&self.manifest, loaded, offset, count)).await
+    }
+
+    /// The same without those in pages whose sums are skipped.
+    pub async fn entries_where(
+        &self,
+        offset: i64,
+        count: usize,
+        skip: &(dyn Fn(&Sums) -> bool + Sync),
+    ) -> Result<Vec<Entry>, ArchiveError> {
+        self.ask(|loaded| lookup::entries_where(&self.manifest, loaded, offset, count, &|sums| skip(sums))).await
     }
 
     /// The first segment that ends above `from` and has a timestamp (ms) at or after `timestamp`. If none of its records at

@@ -1,6 +1,10 @@
 //! What to rewrite, and when; pure.
 use crate::archive::manifest::model::{CleanPoint, Entry, GapReason, SegmentEntry};
 
+mod merge;
+
+pub use merge::{GROWTH, LEFT_MAX, Look, Size, is_merged, merge, open_from};
+
 /// What compaction of a topic goes by; the names are those of Kafka's topic settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -15,18 +19,6 @@ pub struct Policy {
     /// Payload of a rewritten segment, in bytes.
     pub segment_bytes: u64,
 }
-
-/// What merging goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Payload of a segment that is large enough, in bytes.
-    pub segment_bytes: u64,
-    /// No merged segment spans more time than this, in ms: retention takes whole segments.
-    pub span_max_ms: Option<i64>,
-}
-
-/// Neighbours of one size class that make a merge worth its writes: every record is written once for each class.
-pub const MERGE_MIN: usize = 8;
 
 /// The range that was not compacted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,35 +48,56 @@ pub(super) struct Plan {
     pub dirty: Dirty,
     /// Tombstones below this offset have done their work.
     pub tombstones_below: i64,
-    pub runs: Vec<Run>,
+    /// Payload of a rewritten segment, in bytes.
+    pub segment_bytes: u64,
     /// Of the hashes; the same for all passes, as each takes a range of them.
     pub seeds: [u64; 2],
 }
 
-/// The dirty range, if it is time to compact it.
-pub fn dirty(entries: &[Entry], cleaned_to: i64, policy: &Policy, now_ms: i64) -> Option<Dirty> {
-    let begin = entries.partition_point(|entry| entry.next() <= cleaned_to);
-    let (clean, rest) = entries.split_at(begin);
-    let is_old = |entry: &&Entry| entry.segment().is_none_or(|segment| age_ms(segment, now_ms) >= policy.min_lag_ms);
-    let dirty = &rest[..rest.iter().take_while(is_old).count()];
-    let bytes = |entries: &[Entry]| {
-        entries.iter().filter_map(Entry::segment).map(|segment| segment.meta.payload_bytes).sum::<u64>()
-    };
-    let share = bytes(dirty) as f64 / (bytes(clean) + bytes(dirty)).max(1) as f64;
-    let overdue = dirty.iter().filter_map(Entry::segment).any(|segment| {
-        let oldest = segment.meta.min_timestamp.unwrap_or(segment.sealed_ms).min(segment.sealed_ms);
-        now_ms.saturating_sub(oldest) >= policy.max_lag_ms
-    });
-    let records = dirty.iter().filter_map(Entry::segment).map(|segment| segment.meta.records).sum();
-    let due = records > 0 && (share >= policy.dirty_ratio || overdue);
-    let (first, last) = (dirty.first()?, dirty.last()?);
-    due.then(|| Dirty { first: first.first(), next: last.next(), records })
+/// Whether it is time to compact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This range.
+    Now(Dirty),
+    /// Not before this time (ms since 1970), unless more is sealed.
+    NotBefore(i64),
 }
 
-/// How long ago a segment's newest record was written: by its timestamp, but not in the future of its seal.
+/// The dirty range, if it is time to compact it. `clean_bytes`: payload below the clean point; `above`: the entries that end
+/// above it.
+pub fn dirty(clean_bytes: u64, above: &[Entry], policy: &Policy, now_ms: i64) -> Due {
+    let is_old = |entry: &&Entry| entry.segment().is_none_or(|segment| age_ms(segment, now_ms) >= policy.min_lag_ms);
+    let (dirty, young) = above.split_at(above.iter().take_while(is_old).count());
+    let segments = || dirty.iter().filter_map(Entry::segment);
+    let bytes: u64 = segments().map(|segment| segment.meta.payload_bytes).sum();
+    let records = segments().map(|segment| segment.meta.records).sum();
+    let share = bytes as f64 / (clean_bytes + bytes).max(1) as f64;
+    let overdue_at = segments().map(|segment| oldest_ms(segment).saturating_add(policy.max_lag_ms)).min();
+    match (dirty.first(), dirty.last()) {
+        (Some(first), Some(last))
+            if records > 0 && (share >= policy.dirty_ratio || overdue_at.is_some_and(|at| at <= now_ms)) =>
+        {
+            Due::Now(Dirty { first: first.first(), next: last.next(), records })
+        }
+        _ => {
+            let old_at = young.first().and_then(Entry::segment).map(|s| newest_ms(s).saturating_add(policy.min_lag_ms));
+            Due::NotBefore(overdue_at.into_iter().chain(old_at).min().unwrap_or(i64::MAX))
+        }
+    }
+}
+
+/// When a segment's newest record was written: by its timestamp, but not in the future of its seal.
+fn newest_ms(segment: &SegmentEntry) -> i64 {
+    segment.meta.max_timestamp.unwrap_or(segment.sealed_ms).min(segment.sealed_ms)
+}
+
+/// When its oldest one was.
+fn oldest_ms(segment: &SegmentEntry) -> i64 {
+    segment.meta.min_timestamp.unwrap_or(segment.sealed_ms).min(segment.sealed_ms)
+}
+
 fn age_ms(segment: &SegmentEntry, now_ms: i64) -> i64 {
-    let newest = segment.meta.max_timestamp.unwrap_or(segment.sealed_ms).min(segment.sealed_ms);
-    now_ms.saturating_sub(newest)
+    now_ms.saturating_sub(newest_ms(segment))
 }
 
 /// Below which offset tombstones have done their work: the last clean point that is old enough.
@@ -99,7 +112,7 @@ pub fn runs(entries: &[Entry], next: i64, segment_bytes: u64) -> Vec<Run> {
     let mut open: Option<(usize, u64)> = None;
     let below = entries.partition_point(|entry| entry.next() <= next);
     for (at, entry) in entries[..below].iter().enumerate() {
-        let bytes = entry.segment().map_or(0, |segment| segment.meta.payload_bytes);
+        let bytes = entry.segment().map_or(0, |segment| segment.meta.weight());
         let fits = open.is_some_and(|(_, sum)| sum + bytes <= segment_bytes);
         if !is_joinable(entry) || !fits {
             runs.extend(open.take().map(|(from, _)| run(entries, from, at)));
@@ -113,9 +126,22 @@ pub fn runs(entries: &[Entry], next: i64, segment_bytes: u64) -> Vec<Run> {
     runs
 }
 
+/// The runs of `entries` that what follows cannot make longer, and of how many entries they are; all of them if `is_all`,
+/// or if one run takes them all.
+pub(super) fn closed_runs(entries: &[Entry], segment_bytes: u64, is_all: bool) -> (Vec<Run>, usize) {
+    let mut runs = runs(entries, i64::MAX, segment_bytes);
+    match runs.last().copied() {
+        Some(last) if !is_all && last.to == entries.len() && last.from > 0 => {
+            runs.pop();
+            (runs, last.from)
+        }
+        _ => (runs, entries.len()),
+    }
+}
+
 /// A run; joining segments is worth it where none of them is most of it.
 fn run(entries: &[Entry], from: usize, to: usize) -> Run {
-    let bytes = entries[from..to].iter().filter_map(Entry::segment).map(|segment| segment.meta.payload_bytes);
+    let bytes = entries[from..to].iter().filter_map(Entry::segment).map(|segment| segment.meta.weight());
     let (count, sum, max) = bytes.fold((0, 0, 0), |(n, sum, max): (u32, u64, u64), b| (n + 1, sum + b, max.max(b)));
     Run { from, to, is_worth_it: count > 1 && max <= sum / 2 }
 }
@@ -145,39 +171,6 @@ pub(super) fn windows<'a>(entries: &'a [Entry], runs: &'a [Run], records_max: u6
         rest = more;
         (!window.is_empty()).then_some(window)
     })
-}
-
-/// The first run of [`MERGE_MIN`] or more neighbours of one size class that together are one segment at most.
-pub fn merge(entries: &[Entry], size: &Size) -> Option<Run> {
-    let class = |segment: &SegmentEntry| {
-        let parts = size.segment_bytes / segment.meta.payload_bytes.max(1);
-        parts.checked_ilog2().map(|log| log / 3) // a class spans a factor of 8; none: large enough
-    };
-    let mut at = 0;
-    while at < entries.len() {
-        let Some(wanted) = entries[at].segment().filter(|_| is_joinable(&entries[at])).and_then(class) else {
-            at += 1;
-            continue;
-        };
-        let (mut bytes, mut count, mut to) = (0, 0, at);
-        let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
-        for (index, entry) in entries.iter().enumerate().skip(at).take_while(|(_, entry)| is_joinable(entry)) {
-            let Some(segment) = entry.segment() else { continue };
-            let meta = &segment.meta;
-            oldest = oldest.min(meta.min_timestamp.unwrap_or(segment.sealed_ms));
-            newest = newest.max(meta.max_timestamp.unwrap_or(segment.sealed_ms));
-            let too_long = size.span_max_ms.is_some_and(|max| newest.saturating_sub(oldest) > max);
-            if class(segment) != Some(wanted) || bytes + meta.payload_bytes > size.segment_bytes || too_long {
-                break;
-            }
-            (bytes, count, to) = (bytes + meta.payload_bytes, count + 1, index + 1);
-        }
-        if count >= MERGE_MIN {
-            return Some(Run { from: at, to, is_worth_it: true });
-        }
-        at = to.max(at + 1);
-    }
-    None
 }
 
 #[cfg(test)]

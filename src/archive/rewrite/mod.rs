@@ -17,7 +17,12 @@
 //! Hashes are 128 bits with a seed of each round's own, so that nobody can make two keys collide.
 //!
 //! # Merging
-//! Small neighbours of one size class become one segment; nothing is left out.
+//! Small neighbours become one segment; nothing is left out. Which ones: see [`choose::merge`].
+//!
+//! # What a look costs
+//! A look that finds nothing to do notes until when that holds ([`Looked`]): the next one asks for nothing before then,
+//! unless more was sealed. Entries are read in pieces of bounded size, and pages whose sums say that there is nothing to
+//! merge are not opened, so that a look does not cost more with a longer history.
 //!
 //! # The swap
 //! A rewritten run becomes visible by one manifest version that names its inputs ([`Replace`]); the version is refused unless
@@ -27,20 +32,25 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`choose`] | what to rewrite and when (pure) |
+//! | `looked` | what earlier looks found out (pure) |
 //! | `keys` | the table of keys (pure) |
 //! | `scan` | the records of segments, one after the other |
 //! | `write` | one run: read, leave out, encode, upload |
 pub mod choose;
 mod keys;
+mod looked;
 mod scan;
 mod write;
 
+pub use looked::Looked;
+
 use std::sync::Arc;
 
-use self::choose::{Plan, Policy, Run, Size};
+use self::choose::{Due, Look, Plan, Policy, Run, Size};
 use self::keys::{KeyTable, Overfull, Pass};
-use super::manifest::model::{CleanPoint, Entry, SegmentEntry};
-use super::manifest::{Change, PartitionArchive, Replace};
+use self::looked::For;
+use super::manifest::model::{CleanPoint, Entry, SegmentEntry, Sums};
+use super::manifest::{Change, PartitionArchive, Replace, View};
 use super::segment::{SegmentError, SegmentSpec};
 use super::{ArchiveError, CommitError};
 use crate::base::tasks::Tasks;
@@ -49,8 +59,12 @@ use crate::record::RecordRef;
 use crate::store::{Store, StoreError};
 use scan::{Part, Scanner};
 
-/// Entries that are asked of the manifest at once.
+/// Entries that are asked of the manifest at once, and that a look for merges sees at once.
 const ENTRIES_AT_ONCE: usize = 256;
+/// Entries that a round of compaction holds, of its dirty range and of the runs that it is at.
+const ENTRIES_MAX: usize = if cfg!(test) { 12 } else { 4096 };
+/// Nothing was sealed for a while: so long, in ms. A topic that is sealed by time, every ten minutes, is never so quiet.
+const QUIET_MS: i64 = 15 * 60 * 1000;
 /// Of the memory for a round, the table of keys may take a quarter, the marks a sixteenth.
 const TABLE_SHARE: u64 = 4;
 const MARKS_SHARE: u64 = 16;
@@ -89,6 +103,19 @@ impl RewriteError {
     /// Whether another broker owns the bucket.
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Commit(e) if e.is_fenced())
+    }
+
+    /// Whether the segment at `path` cannot be read, or must not be rewritten.
+    fn is_of(&self, store: &Store, path: &str) -> bool {
+        match self {
+            Self::Segment(SegmentError::Damaged { object, .. } | SegmentError::Unsupported { object, .. }) => {
+                object == path
+            }
+            Self::Segment(SegmentError::Store(error)) | Self::Store(error) => {
+                error.is_not_found() && error.path == store.url_of(path)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -130,23 +157,40 @@ impl Rewriter {
         partition: &PartitionArchive,
         policy: &Policy,
         spec: &SegmentSpec,
+        looked: &mut Looked,
     ) -> Result<Option<Done>, RewriteError> {
         let now_ms = self.clock.now_ms();
-        let manifest = partition.head();
-        let entries = live(partition).await?;
+        let view = partition.view();
+        let manifest = view.manifest();
+        let looks_for = For::Compaction(policy.clone());
+        if looked.found_nothing(manifest.next, &looks_for, now_ms) {
+            return Ok(None);
+        }
         let cleaned_to = manifest.cleaned.last().map_or(manifest.log_start, |clean| clean.0);
-        let Some(dirty) = choose::dirty(&entries, cleaned_to, policy, now_ms) else { return Ok(None) };
+        let above = view.entries_from(cleaned_to, ENTRIES_MAX).await?;
+        // Of a dirty range that does not fit, the beginning is one whatever its share is.
+        let is_long = above.len() == ENTRIES_MAX;
+        let bytes = above.iter().filter_map(Entry::segment).map(|segment| segment.meta.payload_bytes).sum();
+        let clean_bytes = manifest.sums().map_or(0, |sums| sums.payload_bytes.saturating_sub(bytes));
+        let dirty = match choose::dirty(if is_long { 0 } else { clean_bytes }, &above, policy, now_ms) {
+            Due::Now(dirty) => dirty,
+            Due::NotBefore(at_ms) => {
+                looked.note_nothing(manifest.next, looks_for, at_ms);
+                return Ok(None);
+            }
+        };
+        drop(above);
         let plan = Plan {
             dirty,
             tombstones_below: choose::horizon(&manifest.cleaned, policy.delete_retention_ms, now_ms),
-            runs: choose::runs(&entries, dirty.next, policy.segment_bytes),
+            segment_bytes: policy.segment_bytes,
             seeds: [self.random.u64(), self.random.u64()],
         };
         let memory = self.budget.capacity();
-        let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + 2 * spec.block_bytes).await;
-        let mut done = self.rewrite(partition, &entries, &plan, spec, memory).await?;
-        let clean = CleanPoint(dirty.next, now_ms);
-        partition.commit(Change::Cleaned(clean)).await?;
+        let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + spec.memory_bytes()).await;
+        let mut done = self.rewrite(partition, &view, &plan, spec, memory).await?;
+        // Only now has everything below the point been compacted.
+        partition.commit(Change::Cleaned(CleanPoint(dirty.next, self.clock.now_ms()))).await?;
         done.clean_to = Some(dirty.next);
         Ok(Some(done))
     }
@@ -154,53 +198,93 @@ impl Rewriter {
     /// Merges one run of small neighbours, if there is any.
     ///
     /// # Errors
-    /// [`RewriteError`].
+    /// [`RewriteError`]. A segment that cannot be read is in no run for a while.
     pub async fn merge(
         &self,
         partition: &PartitionArchive,
         size: &Size,
         spec: &SegmentSpec,
+        looked: &mut Looked,
     ) -> Result<Option<Done>, RewriteError> {
-        let entries = partition.head().entries.clone();
-        let Some(run) = choose::merge(&entries, size) else { return Ok(None) };
-        let _permit = self.budget.acquire(2 * spec.block_bytes).await;
-        let mut done = Done::default();
-        self.swap(partition, &entries[run.from..run.to], Vec::new(), spec, &mut done).await?;
-        Ok(Some(done))
+        let now_ms = self.clock.now_ms();
+        let view = partition.view();
+        let next = view.manifest().next;
+        while !looked.found_nothing(next, &For::Merges(*size), now_ms) {
+            let is_merged = |sums: &Sums| choose::is_merged(sums, size);
+            let entries = view.entries_where(looked.merged_to(size), ENTRIES_AT_ONCE, &is_merged).await?;
+            let is_end = entries.len() < ENTRIES_AT_ONCE || entries.last().is_some_and(|last| last.next() == next);
+            let newest_ms = entries.iter().filter_map(Entry::segment).map(|segment| segment.sealed_ms).max();
+            let quiet_at = newest_ms.map_or(i64::MAX, |ms| ms.saturating_add(QUIET_MS));
+            let is_quiet = is_end && quiet_at <= now_ms;
+            let avoid = |segment: &SegmentEntry| looked.avoids(&segment.name, now_ms);
+            let look = Look { entries: &entries, avoid: &avoid, is_quiet };
+            if let Some(run) = choose::merge(&look, size) {
+                let run = &entries[run.from..run.to];
+                let bytes = run.iter().filter_map(Entry::segment).map(|segment| segment.meta.weight()).sum();
+                let spec = spec.clone().expecting(bytes);
+                let _permit = self.budget.acquire(spec.memory_bytes()).await;
+                let mut done = Done::default();
+                if let Err(error) = self.swap(partition, run, Vec::new(), &spec, &mut done).await {
+                    let damaged = run.iter().filter_map(Entry::segment);
+                    let damaged = damaged.filter(|segment| error.is_of(&self.store, &view.path_of(segment)));
+                    damaged.for_each(|segment| looked.avoid(&segment.name, now_ms));
+                    return Err(error);
+                }
+                return Ok(Some(done));
+            }
+            let open = choose::open_from(&look, size);
+            let open_at = entries.get(open).map(Entry::first);
+            if is_end {
+                looked.note_merged(size, open_at.unwrap_or(next));
+                looked.note_nothing(next, For::Merges(*size), if is_quiet { i64::MAX } else { quiet_at });
+            } else {
+                let end = entries.last().map_or(next, Entry::next);
+                looked.note_merged(size, open_at.filter(|_| open > 0).unwrap_or(end));
+            }
+        }
+        Ok(None)
     }
 
-    /// Window by window: marks what gave way, then writes the runs anew.
+    /// Piece by piece, as many entries as fit, and of these window by window: marks what gave way, then writes the runs
+    /// anew. All pieces are read of the version that the round began with.
     async fn rewrite(
         &self,
         partition: &PartitionArchive,
-        entries: &[Entry],
+        view: &View,
         plan: &Plan,
         spec: &SegmentSpec,
         memory: u64,
     ) -> Result<Done, RewriteError> {
-        let scanner = Scanner { store: self.store.clone(), view: partition.view(), tasks: self.tasks.clone() };
+        let scanner = Scanner { store: self.store.clone(), view: view.clone(), tasks: self.tasks.clone() };
         let capacity = KeyTable::capacity_of(memory / TABLE_SHARE);
         let mut passes = plan.dirty.records.div_ceil(capacity).max(1);
         let mut table = None;
         let mut done = Done::default();
-        for window in choose::windows(entries, &plan.runs, memory / MARKS_SHARE * 8) {
-            let marks = loop {
-                match self.mark(&scanner, entries, plan, window, passes, &mut table).await? {
-                    Ok(marks) => break marks,
-                    // Hashes are even, but a pass may get a few more than its share.
-                    Err(Overfull) if passes < PASSES_MAX => (passes, table) = (passes * 2, None),
-                    Err(Overfull) => return Err(RewriteError::Thread("the keys do not fit the memory".to_owned())),
-                }
-            };
-            let mut marks = marks.into_iter();
-            for run in window {
-                let entries = &entries[run.from..run.to];
-                let segments = entries.iter().filter(|entry| entry.segment().is_some()).count();
-                let marks: Vec<Marks> = marks.by_ref().take(segments).collect();
-                if run.is_worth_it || marks.iter().any(Marks::any) {
-                    self.swap(partition, entries, marks, spec, &mut done).await?;
+        let mut at = view.manifest().first().max(view.manifest().log_start);
+        let mut entries = Vec::new();
+        while at < plan.dirty.next || !entries.is_empty() {
+            at = fill(view, &mut entries, at, plan.dirty.next).await?;
+            let (runs, taken) = choose::closed_runs(&entries, plan.segment_bytes, at >= plan.dirty.next);
+            for window in choose::windows(&entries, &runs, memory / MARKS_SHARE * 8) {
+                let marks = loop {
+                    match self.mark(&scanner, &entries, plan, window, passes, &mut table).await? {
+                        Ok(marks) => break marks,
+                        // Hashes are even, but a pass may get a few more than its share.
+                        Err(Overfull) if passes < PASSES_MAX => (passes, table) = (passes * 2, None),
+                        Err(Overfull) => return Err(RewriteError::Thread("the keys do not fit the memory".to_owned())),
+                    }
+                };
+                let mut marks = marks.into_iter();
+                for run in window {
+                    let entries = &entries[run.from..run.to];
+                    let segments = entries.iter().filter(|entry| entry.segment().is_some()).count();
+                    let marks: Vec<Marks> = marks.by_ref().take(segments).collect();
+                    if run.is_worth_it || marks.iter().any(Marks::any) {
+                        self.swap(partition, entries, marks, spec, &mut done).await?;
+                    }
                 }
             }
+            entries.drain(..taken);
         }
         Ok(done)
     }
@@ -220,7 +304,7 @@ impl Rewriter {
         for index in 0..passes {
             let keys = match table.take() {
                 Some(keys) if passes == 1 => keys,
-                _ => match self.keys(scanner, entries, plan, Pass { index, passes }).await? {
+                _ => match self.keys(scanner, plan, Pass { index, passes }).await? {
                     Ok(keys) => Arc::new(keys),
                     Err(overfull) => return Ok(Err(overfull)),
                 },
@@ -247,22 +331,25 @@ impl Rewriter {
     async fn keys(
         &self,
         scanner: &Scanner,
-        entries: &[Entry],
         plan: &Plan,
         pass: Pass,
     ) -> Result<Result<KeyTable, Overfull>, RewriteError> {
         let share = plan.dirty.records / pass.passes;
         let expected = if pass.passes == 1 { share } else { share + share / 4 };
         let mut state = (KeyTable::new(plan.seeds, pass, expected), false);
-        let dirty = entries.iter().filter(|e| e.first() >= plan.dirty.first && e.next() <= plan.dirty.next);
-        for segment in dirty.filter_map(Entry::segment) {
-            let scanned = scanner.scan(segment, Part::Keys, state, |(table, overfull), _, record| {
-                *overfull |= record.key.is_some_and(|key| table.put(key, record.offset).is_err());
-                Ok(())
-            });
-            state = scanned.await?;
-            if state.1 {
-                return Ok(Err(Overfull));
+        let mut at = plan.dirty.first;
+        while at < plan.dirty.next {
+            let mut dirty = Vec::new();
+            at = fill(&scanner.view, &mut dirty, at, plan.dirty.next).await?;
+            for segment in dirty.iter().filter_map(Entry::segment) {
+                let scanned = scanner.scan(segment, Part::Keys, state, |(table, overfull), _, record| {
+                    *overfull |= record.key.is_some_and(|key| table.put(key, record.offset).is_err());
+                    Ok(())
+                });
+                state = scanned.await?;
+                if state.1 {
+                    return Ok(Err(Overfull));
+                }
             }
         }
         Ok(Ok(state.0))
@@ -302,17 +389,17 @@ fn gives_way(keys: &KeyTable, record: RecordRef<'_>, tombstones_below: i64) -> b
         || (record.value.is_none() && record.offset < tombstones_below)
 }
 
-/// All live entries from the log start on.
-async fn live(partition: &PartitionArchive) -> Result<Vec<Entry>, ArchiveError> {
-    let view = partition.view();
-    let mut at = view.manifest().first().max(view.manifest().log_start);
-    let mut all = Vec::new();
-    loop {
-        let more = view.entries_from(at, ENTRIES_AT_ONCE).await?;
-        let Some(last) = more.last() else { return Ok(all) };
-        at = last.next();
-        all.extend(more);
+/// Adds the entries from `at` on that end at or below `next`, until [`ENTRIES_MAX`] are together; returns where the last of
+/// them ends, or `next`.
+async fn fill(view: &View, entries: &mut Vec<Entry>, mut at: i64, next: i64) -> Result<i64, ArchiveError> {
+    while at < next && entries.len() < ENTRIES_MAX {
+        let count = (ENTRIES_MAX - entries.len()).min(ENTRIES_AT_ONCE);
+        let more = view.entries_from(at, count).await?;
+        let below = more.iter().take_while(|entry| entry.next() <= next).count();
+        at = if below < more.len() { next } else { more.last().map_or(next, Entry::next) };
+        entries.extend(more.into_iter().take(below));
     }
+    Ok(at)
 }
 
 /// One bit for each record of a segment.

@@ -7,11 +7,12 @@ use super::*;
 use crate::archive::Bucket;
 use crate::archive::bucket::OpenMode;
 use crate::archive::fsck::fsck;
-use crate::archive::manifest::Sums;
+use crate::archive::manifest::{PartitionReader, Sums};
 use crate::archive::segment::SegmentEncoder;
 use crate::archive::testing::OwnedBucket;
 use crate::archive::testing::seal;
 use crate::record::Record;
+use crate::store::envelope::Unknown;
 
 /// Key and value by offset.
 type History = BTreeMap<i64, (Option<u8>, Option<u8>)>;
@@ -42,6 +43,11 @@ impl World {
 
     /// Seals records of these keys and values as one segment.
     async fn seal(&mut self, records: &[(Option<u8>, Option<u8>)]) {
+        self.seal_saying(records, &Unknown::new()).await;
+    }
+
+    /// The same; the entry says more than this build knows, at every level.
+    async fn seal_saying(&mut self, records: &[(Option<u8>, Option<u8>)], unknown: &Unknown) {
         let partition = &self.owned.partition;
         let (first, next) = (self.next, self.next + records.len() as i64);
         let name = partition.begin_segment(first);
@@ -57,7 +63,9 @@ impl World {
             encoder.push(&record.as_ref()).unwrap();
             self.sealed.insert(offset, (*key, *value));
         }
-        let (chunks, meta) = encoder.finish(next).unwrap();
+        let (chunks, mut meta) = encoder.finish(next).unwrap();
+        meta.unknown = unknown.clone();
+        meta.blocks[0].unknown = unknown.clone();
         self.owned.store.create(name.path(), chunks.concat().into()).await.unwrap();
         let entry = SegmentEntry {
             name: name.name().to_owned(),
@@ -67,14 +75,14 @@ impl World {
             compacted: 0,
             sealed_ms: self.owned.clock.now_ms(),
             meta,
-            unknown: Default::default(),
+            unknown: unknown.clone(),
         };
         partition.commit(seal(vec![Entry::Segment(Box::new(entry))], &[])).await.unwrap();
         self.next = next;
     }
 
     async fn compact(&self, policy: &Policy) -> Option<Done> {
-        self.rewriter.compact(&self.owned.partition, policy, &self.spec).await.unwrap()
+        self.rewriter.compact(&self.owned.partition, policy, &self.spec, &mut Looked::default()).await.unwrap()
     }
 
     /// What is there, by reading every segment.
@@ -83,7 +91,7 @@ impl World {
         let scanner =
             Scanner { store: self.owned.store.clone(), view: partition.view(), tasks: self.rewriter.tasks.clone() };
         let mut found = History::new();
-        for entry in live(partition).await.unwrap() {
+        for entry in live(partition).await {
             let Some(segment) = entry.segment() else { continue };
             found = scanner
                 .scan(segment, Part::Whole, found, |found, _, record| {
@@ -101,7 +109,7 @@ impl World {
 
     /// Every offset is a record or counted as compacted.
     async fn adds_up(&self) {
-        let entries = live(&self.owned.partition).await.unwrap();
+        let entries = live(&self.owned.partition).await;
         let sums = entries.iter().map(Sums::of).reduce(Sums::and).unwrap();
         assert_eq!((sums.first, sums.next), (0, self.next));
         assert_eq!(sums.records, self.contents().await.len() as u64);
@@ -110,6 +118,12 @@ impl World {
         fsck(&bucket, &mut |finding| findings.push(finding)).await.unwrap();
         assert_eq!(findings, []);
     }
+}
+
+/// All live entries.
+async fn live(partition: &PartitionArchive) -> Vec<Entry> {
+    let view = partition.view();
+    view.entries_from(view.manifest().first().max(view.manifest().log_start), 10_000).await.unwrap()
 }
 
 fn policy() -> Policy {
@@ -196,13 +210,13 @@ async fn a_range_of_which_nothing_stays_becomes_a_gap() {
     world.seal(&[(Some(1), Some(1)); 60]).await;
     world.seal(&[(Some(2), Some(1)), (Some(1), Some(9))]).await;
     world.compact(&Policy { segment_bytes: 300, ..policy() }).await.unwrap();
-    let entries = live(&world.owned.partition).await.unwrap();
+    let entries = live(&world.owned.partition).await;
     assert!(matches!(&entries[0], Entry::Gap(gap) if (gap.first, gap.next) == (0, 60)), "{entries:?}");
     assert_eq!(world.contents().await, expected(&world.sealed, 62, 0));
     // The gap is taken into a segment with the next round, when there is room.
     world.seal(&random_records(&Random::seeded(4), 50, 10)).await;
     world.compact(&policy()).await.unwrap();
-    assert_eq!(live(&world.owned.partition).await.unwrap().len(), 1);
+    assert_eq!(live(&world.owned.partition).await.len(), 1);
     world.adds_up().await;
 }
 
@@ -214,13 +228,117 @@ async fn merged_neighbours_hold_the_same_records_in_fewer_segments() {
         world.seal(&random_records(&random, 10, 10)).await;
     }
     let size = Size { segment_bytes: 100_000, span_max_ms: None };
+    let mut looked = Looked::default();
     let mut merges = 0;
-    while let Some(done) = world.rewriter.merge(&world.owned.partition, &size, &world.spec).await.unwrap() {
+    while let Some(done) = world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap()
+    {
         assert_eq!(done.dropped, 0);
         merges += 1;
     }
     assert!(merges >= 1);
-    assert!(live(&world.owned.partition).await.unwrap().len() <= 2 * choose::MERGE_MIN);
+    assert!(live(&world.owned.partition).await.len() <= 8);
     assert_eq!(world.contents().await, world.sealed);
     world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_build_said_of_the_inputs_is_kept_of_them_and_not_said_of_the_output() {
+    let mut world = World::new(1 << 20).await;
+    let unknown: Unknown = [("later".to_owned(), true.into())].into_iter().collect();
+    for _ in 0..8 {
+        world.seal_saying(&random_records(&Random::seeded(5), 10, 10), &unknown).await;
+    }
+    let bucket = Bucket::open(world.owned.store.clone(), OpenMode::Read, &Default::default()).await.unwrap();
+    let said = async || {
+        let id = world.owned.partition.topic_id();
+        let reader = PartitionReader::open(&bucket, "t", id, 0).await.unwrap();
+        let entries = reader.view().entries_from(0, 100).await.unwrap();
+        let says = |s: &SegmentEntry| [s.unknown.len(), s.meta.unknown.len(), s.meta.blocks[0].unknown.len()];
+        entries.iter().filter_map(Entry::segment).map(says).collect::<Vec<_>>()
+    };
+    assert_eq!(said().await, [[1; 3]; 8], "though each seal wrote the manifest anew");
+    let size = Size { segment_bytes: 100_000, span_max_ms: None };
+    let mut looked = Looked::default();
+    world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap().unwrap();
+    assert_eq!(said().await, [[0; 3]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_burst_of_128_segments_at_most_four_are_left_though_most_went_to_pages() {
+    let mut world = World::new(1 << 20).await;
+    let random = Random::seeded(6);
+    for n in 0..128 {
+        world.seal(&random_records(&random, if n % 2 == 0 { 40 } else { 4 }, 10)).await;
+    }
+    assert!(world.owned.partition.head().pages.len() > 1, "the tree is deep");
+    let size = Size { segment_bytes: 10_000_000, span_max_ms: None };
+    let mut looked = Looked::default();
+    while let Some(done) = world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap()
+    {
+        assert_eq!(done.dropped, 0);
+    }
+    assert!(live(&world.owned.partition).await.len() <= choose::LEFT_MAX);
+    assert_eq!(world.contents().await, world.sealed);
+    world.adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_merged_when_it_was_quiet_for_a_while() {
+    let mut world = World::new(1 << 20).await;
+    let size = Size { segment_bytes: 10_000_000, span_max_ms: None };
+    let mut looked = Looked::default();
+    for n in 0..7 {
+        world.seal(&random_records(&Random::seeded(n), 10, 10)).await;
+        let merged = world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap();
+        assert_eq!(merged, None, "{n}");
+    }
+    world.owned.clock.advance(std::time::Duration::from_millis(QUIET_MS as u64 - 1));
+    assert_eq!(world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap(), None);
+    world.owned.clock.advance(std::time::Duration::from_millis(1));
+    assert!(world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap().is_some());
+    assert!(live(&world.owned.partition).await.len() <= choose::LEFT_MAX);
+    assert_eq!(world.contents().await, world.sealed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_segment_is_named_and_its_neighbours_are_merged_without_it() {
+    let mut world = World::new(1 << 20).await;
+    for n in 0..25 {
+        world.seal(&random_records(&Random::seeded(n), 10, 10)).await;
+    }
+    let entries = live(&world.owned.partition).await;
+    let damaged = entries[12].segment().unwrap().clone();
+    let path = world.owned.partition.view().path_of(&damaged);
+    let store = &world.owned.store;
+    store.delete(&path).await.unwrap();
+    store.create(&path, Bytes::from(vec![b'?'; damaged.meta.size as usize])).await.unwrap();
+    let size = Size { segment_bytes: 10_000_000, span_max_ms: None };
+    let mut looked = Looked::default();
+    let error = world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap_err();
+    assert!(error.to_string().contains(&path), "{error}");
+    while world.rewriter.merge(&world.owned.partition, &size, &world.spec, &mut looked).await.unwrap().is_some() {}
+    let left = live(&world.owned.partition).await;
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left[1].segment(), Some(&damaged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_more_entries_than_a_round_holds_is_compacted_exactly() {
+    let mut world = World::new(1 << 20).await;
+    let random = Random::seeded(9);
+    for _ in 0..5 * ENTRIES_MAX {
+        world.seal(&random_records(&random, 5, 40)).await;
+    }
+    let mut rounds = 0;
+    while let Some(done) = world.compact(&Policy { dirty_ratio: 0.0, segment_bytes: 500, ..policy() }).await {
+        rounds += 1;
+        let clean_to = done.clean_to.unwrap();
+        assert_eq!(world.contents().await, expected(&world.sealed, clean_to, 0), "round {rounds}");
+        world.adds_up().await;
+        if clean_to == world.next {
+            break;
+        }
+    }
+    assert!(rounds > 1, "of a long dirty range the beginning comes first");
+    assert_eq!(world.contents().await, expected(&world.sealed, world.next, 0));
 }

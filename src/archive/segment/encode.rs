@@ -12,12 +12,14 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
-use self::block::BlockWriter;
+use self::block::{BlockWriter, Closed};
 use self::plain::Packer;
 use self::rows::Rows;
 use super::facts::{self, BlockFacts, Facts};
+use super::schema::Column;
 use super::{BlockPos, SegmentError, SegmentMeta, SegmentSpec, schema, trailer};
 use crate::record::{HashSum, RecordHasher, RecordRef};
+use crate::store::envelope::Unknown;
 
 /// Bytes of values that are compressed to learn whether it pays; fewer than the least tell nothing.
 const SAMPLE_BYTES: usize = 64 << 10;
@@ -40,14 +42,23 @@ pub struct SegmentEncoder {
     /// Filled as records and blocks come in; what only the end knows is zero until then.
     meta: SegmentMeta,
     last_offset: Option<i64>,
+    /// Of the blocks that are written, by column in the order of the file.
+    column_bytes: [u64; Column::COUNT],
+    nulls: [u64; Column::COUNT],
+    /// Of the slices that are written.
+    weight: u64,
     output: Vec<Bytes>,
+    /// Says more in the footer than this version does, as a later one may.
+    #[cfg(test)]
+    pub(super) alter_facts: fn(String) -> String,
 }
 
 struct OpenBlock {
     writer: BlockWriter,
     first_offset: i64,
     first_row: u64,
-    payload_bytes: u64,
+    /// See [`Rows::weight`].
+    weight: u64,
     slice_bytes: Vec<u64>,
 }
 
@@ -76,9 +87,13 @@ impl SegmentEncoder {
             size: 0,
             first_offset: spec.first_offset,
             next_offset: spec.first_offset,
+            first_record: spec.first_offset,
+            last_record: spec.first_offset,
             records: 0,
             payload_bytes: 0,
             stored_bytes: 0,
+            column_bytes: Vec::new(),
+            null_counts: Vec::new(),
             index_at: 0,
             index_crc32c: 0,
             blocks: Vec::new(),
@@ -87,6 +102,7 @@ impl SegmentEncoder {
             offset_of_first_max: None,
             null_timestamps: 0,
             hash: HashSum::ZERO,
+            unknown: Unknown::new(),
         };
         Ok(Self {
             rows: Rows::new(spec.key_type, spec.value_type),
@@ -101,7 +117,12 @@ impl SegmentEncoder {
             facts: Vec::new(),
             meta,
             last_offset: None,
+            column_bytes: [0; Column::COUNT],
+            nulls: [0; Column::COUNT],
+            weight: 0,
             output: Vec::new(),
+            #[cfg(test)]
+            alter_facts: |json| json,
         })
     }
 
@@ -115,6 +136,9 @@ impl SegmentEncoder {
         }
         let payload_before = self.rows.payload_bytes;
         self.rows.push(record)?;
+        if self.last_offset.is_none() {
+            self.meta.first_record = record.offset;
+        }
         self.last_offset = Some(record.offset);
         self.meta.records += 1;
         self.meta.payload_bytes += self.rows.payload_bytes - payload_before;
@@ -123,7 +147,7 @@ impl SegmentEncoder {
         let slice_bytes = if self.is_dense { self.spec.slice_bytes / 4 } else { self.spec.slice_bytes };
         if self.rows.is_full(slice_bytes) {
             self.end_slice()?;
-            if self.block.as_ref().is_some_and(|block| block.payload_bytes >= self.spec.block_bytes) {
+            if self.block.as_ref().is_some_and(|block| block.weight >= self.spec.block_bytes) {
                 self.end_block()?;
             }
         }
@@ -138,6 +162,11 @@ impl SegmentEncoder {
     /// Payload pushed so far, in bytes.
     pub fn payload_bytes(&self) -> u64 {
         self.meta.payload_bytes
+    }
+
+    /// What was pushed so far counts towards a segment's size: payload, or what records and headers without bytes take.
+    pub fn weight(&self) -> u64 {
+        self.weight + self.rows.weight()
     }
 
     /// Whether some keys, and whether some values, are UTF-8 while others are not: a topic that should be asked for
@@ -171,10 +200,15 @@ impl SegmentEncoder {
         self.end_slice()?;
         self.end_block()?;
         self.meta.next_offset = next_offset;
+        self.meta.last_record = last;
+        self.nulls[Column::Timestamp as usize] = self.meta.null_timestamps;
+        self.meta.column_bytes = facts::by_id(&Column::ALL, &self.column_bytes);
+        self.meta.null_counts = facts::by_id(&Column::NULLABLE, &self.nulls);
         let facts = Facts {
             format: facts::FORMAT,
             must_read: Vec::new(),
             must_write: Vec::new(),
+            must_collect: Vec::new(),
             topic_id: self.spec.topic_id,
             partition: self.spec.partition,
             first_offset: self.spec.first_offset,
@@ -182,6 +216,8 @@ impl SegmentEncoder {
             blocks: self.facts,
         };
         let json = serde_json::to_string(&facts).map_err(|error| SegmentError::Writer(error.to_string()))?;
+        #[cfg(test)]
+        let json = (self.alter_facts)(json);
         self.meta.index_at = self.file.bytes_written() as u64;
         self.meta.stored_bytes = self.meta.index_at - 4;
         self.file.append_key_value_metadata(KeyValue::new(facts::KEY.to_owned(), json));
@@ -215,14 +251,16 @@ impl SegmentEncoder {
                 writer: BlockWriter::new(self.file.schema_descr(), &self.properties, self.is_dense),
                 first_offset,
                 first_row: self.meta.records - self.rows.len() as u64,
-                payload_bytes: 0,
+                weight: 0,
                 slice_bytes: Vec::new(),
             });
         }
+        let weight = self.rows.weight();
         let block = self.block.as_mut().expect("it was just made");
         block.writer.write(&mut self.rows, self.spec.partition, &mut self.packer)?;
         block.slice_bytes.push(self.rows.payload_bytes);
-        block.payload_bytes += self.rows.payload_bytes;
+        block.weight += weight;
+        self.weight += weight;
         self.rows.clear();
         Ok(())
     }
@@ -231,12 +269,16 @@ impl SegmentEncoder {
     fn end_block(&mut self) -> Result<(), SegmentError> {
         let Some(block) = self.block.take() else { return Ok(()) };
         let at = self.file.bytes_written() as u64;
-        let page_crc32c = block.writer.close(&mut self.file)?;
+        let Closed { page_crc32c, bytes, nulls } = block.writer.close(&mut self.file)?;
         self.file.flush().map_err(|error| SegmentError::Writer(error.to_string()))?;
         let len = self.file.bytes_written() as u64 - at;
         self.output.push(Bytes::from(std::mem::take(&mut self.file.inner_mut().0)));
         let (first_offset, first_row) = (block.first_offset, block.first_row);
-        self.meta.blocks.push(BlockPos { at, len, first_offset, first_row });
+        self.meta.blocks.push(BlockPos { at, len, first_offset, first_row, unknown: Unknown::new() });
+        for place in 0..Column::COUNT {
+            self.column_bytes[place] += bytes[place];
+            self.nulls[place] += nulls[place];
+        }
         self.meta.hash += self.hash;
         self.facts.push(BlockFacts {
             records: self.meta.records - first_row,

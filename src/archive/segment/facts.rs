@@ -1,6 +1,7 @@
 //! The entry `esker.segment` of a segment's key-value metadata: what Parquet has no field for.
 use serde::{Deserialize, Serialize};
 
+use super::schema::Column;
 use crate::base::Uuid;
 use crate::record::HashSum;
 
@@ -19,8 +20,10 @@ pub struct Facts {
     pub format: u32,
     /// Features without which a reader must not read.
     pub must_read: Vec<String>,
-    /// Features without which a writer must not merge or rewrite.
+    /// Features without which a writer must not merge, rewrite or delete.
     pub must_write: Vec<String>,
+    /// Features without which nobody may delete it.
+    pub must_collect: Vec<String>,
     /// The topic's id.
     pub topic_id: Uuid,
     /// The partition.
@@ -55,6 +58,13 @@ pub struct BlockFacts {
     /// it has one, then its data pages. Little-endian u32s in base64, because JSON numbers would double the footer.
     #[serde(with = "crcs")]
     pub page_crc32c: Vec<u32>,
+}
+
+/// Pairs of field id and number, by id, of `columns`; `numbers` are in the order of the file.
+pub(super) fn by_id(columns: &[Column], numbers: &[u64; Column::COUNT]) -> Vec<(i32, u64)> {
+    let mut pairs: Vec<(i32, u64)> = columns.iter().map(|column| (column.id(), numbers[*column as usize])).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 /// A u32 as eight lower-case hex digits.

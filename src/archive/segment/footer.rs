@@ -14,7 +14,7 @@ use crate::record::HashSum;
 use crate::store::Store;
 
 /// What is fetched first of an object of which only the name is known; holds the end of a segment of about 2 GiB.
-const TAIL_BYTES: u64 = 512 << 10;
+const TAIL_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 512 << 10 };
 /// Two ranges with at most this many bytes between them are fetched as one: a request takes as long as so many bytes.
 const GAP_BYTES_MAX: u64 = 128 << 10;
 
@@ -29,6 +29,9 @@ pub struct Footer {
     first_offset: i64,
     next_offset: i64,
     must_write: Vec<String>,
+    must_collect: Vec<String>,
+    /// Null values, by column in the order of the file; zero where the column cannot be null.
+    nulls: [u64; Column::COUNT],
     blocks: Vec<Block>,
     slices: Vec<SliceInfo>,
 }
@@ -87,25 +90,29 @@ impl Page {
 
 impl Footer {
     /// Reads the footer of the object at `path`: one range request when `meta` (from the manifest) is given. Without it the
-    /// object's own trailer holds the checksum: one request for the size and one or two for the tail.
+    /// object's own trailer holds the checksum: one request for the size and one to three for the tail.
     ///
     /// Errors: [`SegmentError::Store`]; [`SegmentError::Damaged`] when a checksum or what it covers is wrong;
     /// [`SegmentError::Unsupported`] when the segment was written by a later version that says so.
     pub async fn load(store: &Store, path: &str, meta: Option<&SegmentMeta>) -> Result<Self, SegmentError> {
         if let Some(meta) = meta {
-            if meta.index_at >= meta.size {
-                let problem = "its manifest entry says that it ends before its indexes begin".to_owned();
-                return Err(SegmentError::Damaged { object: path.to_owned(), at: meta.index_at, problem });
-            }
+            parse::check_end(path, meta.index_at, meta.size)?;
             let tail = store.get_range(path, meta.index_at..meta.size).await?;
             return Self::parse(path, &tail, meta.size, Some(meta));
         }
         let size = store.size(path).await?;
-        let at = size.saturating_sub(TAIL_BYTES);
+        let mut at = size.saturating_sub(TAIL_BYTES);
         let mut tail = store.get_range(path, at..size).await?;
-        let trailer = Trailer::find(&tail).map_err(|problem| parse::damaged(path, at, problem))?;
-        if trailer.index_at < at {
-            tail = store.get_range(path, trailer.index_at..size).await?;
+        let damaged = |problem| parse::damaged(path, at, problem);
+        let trailer_at = size.saturating_sub(Trailer::to_end(&tail).map_err(damaged)?);
+        if trailer_at < at {
+            parse::check_end(path, trailer_at, size)?;
+            (at, tail) = (trailer_at, store.get_range(path, trailer_at..size).await?);
+        }
+        let index_at = Trailer::find(&tail).map_err(|problem| parse::damaged(path, at, problem))?.index_at;
+        parse::check_end(path, index_at, size)?;
+        if index_at < at {
+            tail = store.get_range(path, index_at..size).await?;
         }
         Self::parse(path, &tail, size, None)
     }
@@ -146,13 +153,15 @@ impl Footer {
         self.next_offset
     }
 
-    /// Whether this version may merge or rewrite the segment: errors with [`SegmentError::Unsupported`] and the name of the
-    /// first feature that it would lose.
+    /// Whether this version may merge or rewrite the segment, after which it is deleted: errors with
+    /// [`SegmentError::Unsupported`] and the name of the first feature that it would lose.
     pub fn check_rewritable(&self) -> Result<(), SegmentError> {
-        match self.must_write.iter().find(|feature| !facts::FEATURES.contains(&feature.as_str())) {
+        let lists = [(&self.must_write, "rewritten"), (&self.must_collect, "deleted")];
+        let needs = lists.iter().flat_map(|(names, purpose)| names.iter().map(move |name| (name, purpose)));
+        match needs.into_iter().find(|(feature, _)| !facts::FEATURES.contains(&feature.as_str())) {
             None => Ok(()),
-            Some(feature) => {
-                let what = format!("the feature '{feature}' to be rewritten");
+            Some((feature, purpose)) => {
+                let what = format!("the feature '{feature}' to be {purpose}");
                 Err(SegmentError::Unsupported { object: self.object.to_string(), what })
             }
         }
@@ -193,6 +202,17 @@ impl Footer {
         joined
     }
 
+    /// Stored bytes of each column that log readers know, in the order of the file.
+    fn column_bytes(&self) -> [u64; Column::COUNT] {
+        let bytes =
+            |chunk: &Chunk| chunk.dictionary.iter().chain(&chunk.pages).map(|page| u64::from(page.len)).sum::<u64>();
+        let mut sums = [0; Column::COUNT];
+        for block in &self.blocks {
+            block.chunks.iter().zip(&mut sums).for_each(|(chunk, sum)| *sum += bytes(chunk));
+        }
+        sums
+    }
+
     /// Memory that this footer takes, in bytes: its weight in a cache.
     pub fn memory_bytes(&self) -> u64 {
         let pages = |block: &Block| {
@@ -205,6 +225,11 @@ impl Footer {
 
     pub(super) fn object(&self) -> &Arc<str> {
         &self.object
+    }
+
+    /// Null values, by column in the order of the file.
+    pub(super) fn nulls(&self) -> &[u64; Column::COUNT] {
+        &self.nulls
     }
 
     pub(super) fn index_at(&self) -> u64 {

@@ -17,9 +17,11 @@
 //! Parquet file metadata, its length u32, "PAR1"
 //! ```
 //! The trailer's CRC covers everything from `index_at` to the end of the object except its own four bytes, so that a bare
-//! file is checked too before it is parsed. Parquet readers do not look between the indexes and the metadata.
+//! file is checked too before it is parsed. Parquet readers do not look between the indexes and the metadata. Where the end
+//! begins is not proven before it was fetched, so one larger than 64 MiB is refused.
 //!
-//! A block has about 32 MiB of payload and is cut into slices of about 1 MiB. All columns break their pages at the borders
+//! A block has about 32 MiB of payload and is cut into slices of about 1 MiB; where records and headers are so small that
+//! their number takes more than their bytes, that counts instead. All columns break their pages at the borders
 //! of the slices, exactly one page per column and slice: reading a slice takes one page of each column and, where a column
 //! has one, its dictionary page.
 //!
@@ -28,14 +30,16 @@
 //! checksum covered it.**
 //!
 //! # Settings, and what they were measured against
-//! zstd level 1; values PLAIN without dictionary and statistics; keys and header keys with a dictionary, which falls back
-//! by itself; offset and timestamp DELTA_BINARY_PACKED with page statistics; the three columns that hardly ever change
+//! zstd level 1; values PLAIN without dictionary; keys and header keys with a dictionary, which falls back
+//! by itself; of both, and of values, statistics count the nulls and no more; offset and timestamp DELTA_BINARY_PACKED with
+//! page statistics; the three columns that hardly ever change
 //! (partition, timestamp type, leader epoch) PLAIN, because zstd turns 40 KB of one number into 20 bytes faster than a
 //! dictionary is built. Data pages v1; where values do not compress, v2 (which may leave a page as it is) with slices of a
 //! quarter of the size. Higher zstd levels cost more speed than they save bytes.
 use crate::base::Uuid;
 use crate::record::HashSum;
 use crate::store::StoreError;
+use crate::store::envelope::Unknown;
 
 mod decode;
 mod encode;
@@ -100,7 +104,36 @@ impl SegmentSpec {
             key_bloom: false,
         }
     }
+
+    /// For so much payload as is expected: if more comes than that, it is cut into more blocks and takes no more memory.
+    pub fn expecting(self, payload_bytes: u64) -> Self {
+        let block_bytes = self.block_bytes.min(payload_bytes.max(self.slice_bytes));
+        Self { block_bytes, slice_bytes: self.slice_bytes.min(block_bytes), ..self }
+    }
+
+    /// The [weight](SegmentEncoder::weight) up to which the end of a segment stays readable: Bloom filters are part of it.
+    pub fn weight_max(&self) -> u64 {
+        match schema::bloom_bytes_max(self) {
+            0 => u64::MAX,
+            bloom => (END_BYTES_MAX / 4 * 3 / bloom).saturating_mul(self.block_bytes),
+        }
+    }
+
+    /// Memory that an encoder of this may hold, whatever it encodes, its output included as long as each block is taken; a
+    /// record larger than a slice comes on top.
+    pub fn memory_bytes(&self) -> u64 {
+        2 * self.block_bytes + SLICE_FACTOR * self.slice_bytes + ENCODER_BYTES
+    }
 }
+
+/// What a header, and a record without headers, weighs at least: it takes so much and more, also when it has no bytes.
+const ENTRY_BYTES: u64 = 16;
+/// Largest end of a segment, from the indexes on, that is read, in bytes.
+const END_BYTES_MAX: u64 = 64 << 20;
+/// Of a slice, in memory: its columns, their copies on the way to a page, and room that grows by doubling.
+const SLICE_FACTOR: u64 = 8;
+/// Of an encoder of nothing.
+const ENCODER_BYTES: u64 = 256 << 10;
 
 /// What a manifest has to know of a segment; part of its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +144,20 @@ pub struct SegmentMeta {
     pub first_offset: i64,
     /// The offset after the last one that it stands for.
     pub next_offset: i64,
+    /// Offset of its first record.
+    pub first_record: i64,
+    /// Offset of its last record.
+    pub last_record: i64,
     /// Number of records; next - first less what sealing left out.
     pub records: u64,
     /// Bytes of keys, values, header keys and header values.
     pub payload_bytes: u64,
     /// Bytes of all pages, headers included.
     pub stored_bytes: u64,
+    /// Of these, bytes of the pages of each column: pairs of field id and bytes, by id.
+    pub column_bytes: Vec<(i32, u64)>,
+    /// Records whose value is null, of each column at the top level that may be null: pairs of field id and count, by id.
+    pub null_counts: Vec<(i32, u64)>,
     /// Where Bloom filters and indexes begin.
     pub index_at: u64,
     /// CRC32C of everything from `index_at` to the end; eight hex digits.
@@ -137,10 +178,20 @@ pub struct SegmentMeta {
     pub null_timestamps: u64,
     /// Sum of the hashes of all records.
     pub hash: HashSum,
+    /// Fields of later builds: kept where a manifest is written again, never handed on to another segment.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl SegmentMeta {
+    /// What it counts towards a larger segment: payload, or what the number of records takes where that is more.
+    pub fn weight(&self) -> u64 {
+        self.payload_bytes.max(self.records.saturating_mul(ENTRY_BYTES))
+    }
 }
 
 /// Where a block lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockPos {
     /// First byte.
     pub at: u64,
@@ -150,6 +201,17 @@ pub struct BlockPos {
     pub first_offset: i64,
     /// Number of records in the blocks before it.
     pub first_row: u64,
+    /// Fields of later builds, as those of the segment.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl BlockPos {
+    /// Whether both speak of the same place.
+    fn agrees(&self, other: &Self) -> bool {
+        let place = |pos: &Self| (pos.at, pos.len, pos.first_offset, pos.first_row);
+        place(self) == place(other)
+    }
 }
 
 /// What can go wrong with a segment.

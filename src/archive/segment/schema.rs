@@ -57,6 +57,26 @@ impl Column {
     /// Those that tell offsets and keys.
     pub(super) const KEYS: [Self; 3] = [Self::LogOffset, Self::Key, Self::KeyRaw];
 
+    /// Those at the top level that may be null, in the order of their ids.
+    pub(super) const NULLABLE: [Self; 5] = [Self::Timestamp, Self::Key, Self::Value, Self::KeyRaw, Self::ValueRaw];
+
+    /// Its field id in the table.
+    pub(super) fn id(self) -> i32 {
+        match self {
+            Self::Partition => 1,
+            Self::LogOffset => 2,
+            Self::Timestamp => 3,
+            Self::Key => 4,
+            Self::Value => 5,
+            Self::KeyRaw => 7,
+            Self::ValueRaw => 8,
+            Self::TimestampType => 9,
+            Self::LeaderEpoch => 10,
+            Self::HeaderKey => 12,
+            Self::HeaderValue => 13,
+        }
+    }
+
     /// The path of its name in the file's schema.
     pub(super) fn path(self) -> &'static str {
         match self {
@@ -149,6 +169,17 @@ fn leaf(
     Ok(Arc::new(leaf))
 }
 
+/// Different keys of a block that its Bloom filter is laid out for.
+fn bloom_keys(spec: &SegmentSpec) -> u64 {
+    (spec.block_bytes / 64).max(1)
+}
+
+/// Bytes of the Bloom filter of a block at most: so many bits as its keys need, up to the next power of two.
+pub(super) fn bloom_bytes_max(spec: &SegmentSpec) -> u64 {
+    let bits = bloom_keys(spec).saturating_mul(10); // 9.6 a key, for one wrong answer in a hundred
+    if spec.key_bloom { (bits / 8).next_power_of_two() } else { 0 }
+}
+
 /// How the Parquet crate writes its columns.
 pub(super) fn properties(spec: &SegmentSpec) -> Result<WriterPropertiesPtr> {
     let path = |column: Column| ColumnPath::new(column.path().split('.').map(str::to_owned).collect());
@@ -185,7 +216,7 @@ pub(super) fn properties(spec: &SegmentSpec) -> Result<WriterPropertiesPtr> {
         builder = builder
             .set_column_bloom_filter_enabled(path(column), true)
             .set_column_bloom_filter_fpp(path(column), BLOOM_FALSE_POSITIVES)
-            .set_column_bloom_filter_ndv(path(column), (spec.block_bytes / 64).max(1));
+            .set_column_bloom_filter_ndv(path(column), bloom_keys(spec));
     }
     Ok(Arc::new(builder.build()))
 }

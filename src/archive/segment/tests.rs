@@ -123,3 +123,13 @@ pub(super) fn some_records(first: i64) -> impl Strategy<Value = Vec<Record>> {
         records
     })
 }
+
+#[test]
+fn what_a_later_build_says_of_a_segment_or_a_block_comes_back() {
+    let mut entry = serde_json::to_value(&encode(small(0), &[Record::default()], 1).meta).unwrap();
+    assert_eq!(serde_json::from_value::<SegmentMeta>(entry.clone()).unwrap().unknown.len(), 0);
+    entry["later"] = serde_json::json!({"a": [1, "b"]});
+    entry["blocks"][0]["later_too"] = serde_json::json!(1.5);
+    let read: SegmentMeta = serde_json::from_value(entry.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), entry);
+}

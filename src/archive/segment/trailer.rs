@@ -29,6 +29,11 @@ pub(super) struct Trailer {
 }
 
 impl Trailer {
+    /// How far from the end of an object it begins, by its last bytes.
+    pub(super) fn to_end(tail: &[u8]) -> Result<u64, &'static str> {
+        Ok(u64::from(metadata_len(tail)?) + (LEN + PARQUET_END) as u64)
+    }
+
     /// Finds it in the last bytes of an object.
     pub(super) fn find(tail: &[u8]) -> Result<Self, &'static str> {
         let metadata_at = metadata_at(tail)?;
@@ -52,10 +57,16 @@ impl Trailer {
 
 /// Where the Parquet metadata begins in the last bytes of an object.
 fn metadata_at(tail: &[u8]) -> Result<usize, &'static str> {
+    let len = metadata_len(tail)?;
+    let end = tail.len() - PARQUET_END;
+    end.checked_sub(len as usize).ok_or("the metadata's length is larger than the object's end")
+}
+
+/// The length that the last bytes of an object say its Parquet metadata has.
+fn metadata_len(tail: &[u8]) -> Result<u32, &'static str> {
     let end = tail.len().checked_sub(PARQUET_END).ok_or("the object is shorter than any Parquet file")?;
     if &tail[end + 4..] != b"PAR1" {
         return Err("the object does not end as a Parquet file does");
     }
-    let len = u32::from_le_bytes(tail[end..end + 4].try_into().expect("4 bytes"));
-    end.checked_sub(len as usize).ok_or("the metadata's length is larger than the object's end")
+    Ok(u32::from_le_bytes(tail[end..end + 4].try_into().expect("4 bytes")))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::schema::Column;
 use super::{Decoder, Footer, SegmentError, SegmentMeta, SliceBytes};
 use crate::record::{HashSum, RecordHasher, RecordRef};
 use crate::store::Store;
@@ -41,6 +42,9 @@ pub async fn verify(store: &Store, path: &str, meta: Option<&SegmentMeta>) -> Re
             Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
         };
     }
+    if !footer.counts_nulls_of(&seen) {
+        return Err(footer.damaged(footer.index_at(), "it does not count its null values right".to_owned()));
+    }
     if let Some(meta) = meta.filter(|meta| !seen.agrees(meta)) {
         return Err(footer.damaged(meta.index_at, "its records are not those of its manifest entry".to_owned()));
     }
@@ -57,6 +61,9 @@ struct Seen {
     /// The largest timestamp and the first offset that has it.
     max_timestamp: Option<(i64, i64)>,
     null_timestamps: u64,
+    /// Records without a key, and without a value.
+    null_keys: u64,
+    null_values: u64,
 }
 
 impl Seen {
@@ -64,6 +71,8 @@ impl Seen {
         self.records += 1;
         self.payload_bytes += record.payload_bytes();
         self.hash.add(hash);
+        self.null_keys += u64::from(record.key.is_none());
+        self.null_values += u64::from(record.value.is_none());
         if record.timestamp == RecordRef::NO_TIMESTAMP {
             self.null_timestamps += 1;
             return;
@@ -79,6 +88,8 @@ impl Seen {
         self.payload_bytes += later.payload_bytes;
         self.hash += later.hash;
         self.null_timestamps += later.null_timestamps;
+        self.null_keys += later.null_keys;
+        self.null_values += later.null_values;
         self.min_timestamp = self.min_timestamp.into_iter().chain(later.min_timestamp).min();
         self.max_timestamp = match (self.max_timestamp, later.max_timestamp) {
             (Some(mine), Some(other)) if other.0 > mine.0 => Some(other),
@@ -97,8 +108,17 @@ impl Seen {
 }
 
 impl Footer {
+    /// Whether the statistics of the file count the null values that were seen. A key lies in one of two columns at most,
+    /// so a record without one counts in both and every other one in one of them; and so do values.
+    fn counts_nulls_of(&self, seen: &Seen) -> bool {
+        let nulls = |column: Column| self.nulls()[column as usize];
+        nulls(Column::Timestamp) == seen.null_timestamps
+            && nulls(Column::Key).checked_add(nulls(Column::KeyRaw)) == Some(seen.records + seen.null_keys)
+            && nulls(Column::Value).checked_add(nulls(Column::ValueRaw)) == Some(seen.records + seen.null_values)
+    }
+
     fn block_range(&self, block: usize) -> Range<u64> {
-        let pos = self.blocks()[block].pos;
+        let pos = &self.blocks()[block].pos;
         pos.at..pos.at + pos.len
     }
 

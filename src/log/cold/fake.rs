@@ -103,9 +103,13 @@ fn meta(first_offset: i64, next_offset: i64, infos: &[SliceInfo]) -> SegmentMeta
         size: 1000,
         first_offset,
         next_offset,
+        first_record: first_offset,
+        last_record: next_offset - 1,
         records: infos.iter().map(|i| u64::from(i.records)).sum(),
         payload_bytes: infos.iter().map(|i| i.payload_bytes).sum(),
         stored_bytes: 900,
+        column_bytes: Vec::new(),
+        null_counts: Vec::new(),
         index_at: 900,
         index_crc32c: 0,
         blocks: Vec::new(),
@@ -114,6 +118,7 @@ fn meta(first_offset: i64, next_offset: i64, infos: &[SliceInfo]) -> SegmentMeta
         offset_of_first_max: None,
         null_timestamps: 0,
         hash: HashSum::default(),
+        unknown: Default::default(),
     }
 }
 

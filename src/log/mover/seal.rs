@@ -6,10 +6,14 @@
 //! ```
 //! The object has a name that was never used; whatever goes wrong before the commit leaves an orphan that the collector
 //! removes, and the records stay in the WAL. The permit for the encoder's memory is taken before the first byte is read.
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::plan::{self, Run};
-use crate::archive::manifest::{Change, Entry, EpochStart, GapReason, Seal, SegmentEntry};
+use crate::archive::manifest::{
+    self as archive, AbortedTransaction, Change, Entry, EpochStart, GapReason, Seal, SegmentEntry,
+};
 use crate::archive::segment::{ColumnType, SegmentEncoder, SegmentError, SegmentMeta, SegmentSpec};
 use crate::archive::{ArchiveError, CommitError};
 use crate::base::ByteBudget;
@@ -17,6 +21,7 @@ use crate::base::tasks::Tasks;
 use crate::log::hot::Span;
 use crate::log::partition::Partition;
 use crate::log::producers::Producers;
+use crate::log::transactions::Role;
 use crate::record::{BatchError, BatchHeader, for_each_record};
 use crate::store::{Store, StoreError, Upload};
 use crate::wal::{Wal, WalError};
@@ -25,12 +30,16 @@ use crate::wal::{Wal, WalError};
 const READ_BYTES: u64 = 4 << 20;
 /// What a batch may unpack to: it passed this when it was produced.
 const UNPACKED_MAX: u64 = i32::MAX as u64;
+/// How many times as large as in the WAL records usually are at most.
+const UNPACKED_USUAL: u64 = 4;
 /// Silent producers are forgotten after this long, as Kafka's `producer.id.expiration.ms`.
 pub(super) const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
 
 /// Why a seal did not come to its end. The records stay in the WAL.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::log) enum SealError {
+    #[error("{0}")]
+    Damaged(String),
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error(transparent)]
@@ -80,19 +89,34 @@ pub(super) struct Sealed {
 /// What the encoding learned on its way.
 struct Encoded {
     meta: SegmentMeta,
+    /// Batches of the run that are in it, or are counted as dead: all, unless their payload came to a whole segment before.
+    taken: usize,
     books: Books,
     mixed: (bool, bool),
 }
 
-/// What a manifest says of producers and epochs, as of the batches that were read.
+/// What a manifest says of producers, transactions and epochs, as of the batches that were read.
 struct Books {
     producers: Producers,
+    /// Where each transaction begins that no batch below has ended.
+    open: BTreeMap<i64, i64>,
     epochs: Vec<EpochStart>,
 }
 
 impl Books {
+    /// As of the end of the sealed range.
+    fn of(known: &archive::Producers) -> Self {
+        let open = known.producers.iter().filter(|p| p.open_from >= 0).map(|p| (p.id, p.open_from));
+        Self { producers: Producers::from_archive(known), open: open.collect(), epochs: Vec::new() }
+    }
+
     fn enter(&mut self, header: &BatchHeader, span: &Span) {
         self.producers.observe(header, span.append_time);
+        match span.role {
+            Role::Plain => {}
+            Role::Part(producer_id) => drop(self.open.entry(producer_id).or_insert(span.base)),
+            Role::Control => drop(self.open.remove(&header.producer_id)),
+        }
         if self.epochs.last().is_none_or(|e| e.epoch() < header.leader_epoch) {
             self.epochs.push(EpochStart(header.leader_epoch, header.base_offset));
         }
@@ -110,30 +134,36 @@ pub(super) async fn seal_next(
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
     partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
-    let (run, log_end, from) = {
+    let (mut run, log_end, from, log_start) = {
         let state = partition.state();
-        let until = until.min(state.ends().last_stable);
+        if let Some(damaged) = &state.damaged {
+            return Err(SealError::Damaged(damaged.why.clone()));
+        }
+        let until = until.min(state.decided_end());
         let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
         let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
-        (run, state.log_end, state.sealed_end)
+        (run, state.log_end, state.sealed_end, state.log_start_to_write())
     };
     if run.next <= from {
         return Ok(Sealed { end: from, ..Sealed::default() });
     }
     let archive = &partition.0.archive;
-    let before = Producers::from_archive(&archive.producers().await?);
+    let mut books = Books::of(&archive.producers().await?);
     let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
     let mut sealed = Sealed { end: run.next, ..Sealed::default() };
-    let mut books = Books { producers: before, epochs: Vec::new() };
     if !run.leading.is_empty() {
         books = keep_books(partition, run.leading.clone(), books).await?;
     }
     let name = archive.begin_segment(run.first);
     if !run.spans.is_empty() {
         let bytes: u64 = run.spans.iter().map(|(s, _)| u64::from(s.position.len)).sum();
-        let spec = spec_of(partition, &settings, run.first, budget.capacity());
-        let _memory = budget.acquire(spec.block_bytes.min(bytes) * 2 + READ_BYTES).await;
-        let encoded = upload(partition, store, name.path(), spec, &run, books).await?;
+        // What is in the batches is known when they are unpacked; the more it is, the more blocks there are.
+        let spec = spec_of(partition, &settings, run.first, budget.capacity()).expecting(bytes * UNPACKED_USUAL);
+        let _memory = budget.acquire(spec.memory_bytes() + READ_BYTES.min(bytes)).await;
+        let encoded = upload(partition, store, name.path(), spec, &run, settings.seal_bytes, books).await?;
+        run.spans.truncate(encoded.taken);
+        run.next = encoded.meta.next_offset;
+        sealed.end = run.next;
         warn_of_mixed(partition, encoded.mixed);
         sealed.records = encoded.meta.records;
         sealed.payload_bytes = encoded.meta.payload_bytes;
@@ -152,13 +182,20 @@ pub(super) async fn seal_next(
             unknown: Default::default(),
         })));
     }
-    let Books { mut producers, epochs } = books;
-    producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS);
-    let producers = producers.to_archive();
-    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers };
+    let Books { mut producers, open, epochs } = books;
+    producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS, |id| open.contains_key(&id));
+    let producers = producers.to_archive(&open, aborted_across(partition, run.next));
+    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers, log_start };
     let manifest = archive.commit(Change::Seal(seal)).await?;
     partition.committed(&manifest);
     Ok(sealed)
+}
+
+/// The aborted transactions that the end of a seal cuts: the rest of them has to be known as such.
+fn aborted_across(partition: &Partition, next: i64) -> Vec<AbortedTransaction> {
+    let state = partition.state();
+    let cut = state.transactions.aborted_in(next, i64::MAX).filter(|aborted| aborted.first < next);
+    cut.map(|a| AbortedTransaction::from((a.producer_id, a.first, a.last))).collect()
 }
 
 pub(super) fn spec_of(
@@ -185,10 +222,11 @@ async fn upload(
     path: &str,
     spec: SegmentSpec,
     run: &Run,
+    seal_bytes: u64,
     books: Books,
 ) -> Result<Encoded, SealError> {
     let core = &partition.0.core;
-    let encoding = Box::new(Encoding::new(&core.wal, spec, run, books)?);
+    let encoding = Box::new(Encoding::new(&core.wal, spec, run, seal_bytes, books)?);
     let mut upload = store.upload(path).await?;
     match encode(&core.env.tasks, encoding, &mut upload).await {
         Ok(encoded) => {
@@ -229,7 +267,8 @@ async fn write_all(upload: &mut Upload, chunks: Vec<Bytes>) -> Result<(), StoreE
     Ok(())
 }
 
-/// A segment that is being made: it reads batches and pushes their records, keeping the books on producers and epochs.
+/// A segment that is being made: it reads batches and pushes their records, keeping the books on producers and epochs, until
+/// `seal_bytes` of payload are together: the plan knows only what batches take in the WAL, compressed.
 struct Encoding {
     wal: Wal,
     encoder: SegmentEncoder,
@@ -239,6 +278,9 @@ struct Encoding {
     read: std::vec::IntoIter<Bytes>,
     scratch: Vec<u8>,
     first: i64,
+    seal_bytes: u64,
+    /// Batches that were taken, and the end of the last one.
+    taken: usize,
     next: i64,
 }
 
@@ -249,7 +291,8 @@ enum Step {
 }
 
 impl Encoding {
-    fn new(wal: &Wal, spec: SegmentSpec, run: &Run, books: Books) -> Result<Self, SealError> {
+    fn new(wal: &Wal, spec: SegmentSpec, run: &Run, seal_bytes: u64, books: Books) -> Result<Self, SealError> {
+        let seal_bytes = seal_bytes.min(spec.weight_max());
         Ok(Self {
             wal: wal.clone(),
             encoder: SegmentEncoder::new(spec)?,
@@ -258,19 +301,22 @@ impl Encoding {
             read: Vec::new().into_iter(),
             scratch: Vec::new(),
             first: run.first,
-            next: run.next,
+            seal_bytes,
+            taken: 0,
+            next: run.first,
         })
     }
 
     /// Goes on until there are bytes of the object, or all of it is made. Blocks.
     fn step(mut self: Box<Self>) -> Result<Step, SealError> {
-        while !self.spans.as_slice().is_empty() {
+        while !self.spans.as_slice().is_empty() && self.encoder.weight() < self.seal_bytes {
             if self.read.as_slice().is_empty() {
                 let part = parts(self.spans.as_slice()).next().unwrap_or_default();
                 let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
                 self.read = self.wal.read(&positions, false)?.into_iter();
             }
             for (batch, (span, dead)) in self.read.by_ref().zip(self.spans.by_ref()) {
+                (self.taken, self.next) = (self.taken + 1, span.next);
                 self.books.enter(&BatchHeader::parse(&batch)?, &span);
                 if dead.is_some() {
                     continue;
@@ -283,12 +329,15 @@ impl Encoding {
                 if !made.is_empty() {
                     return Ok(Step::More(self, made));
                 }
+                if self.encoder.weight() >= self.seal_bytes {
+                    break;
+                }
             }
         }
-        let Self { encoder, books, next, .. } = *self;
+        let Self { encoder, books, taken, next, .. } = *self;
         let mixed = encoder.mixed();
         let (rest, meta) = encoder.finish(next)?;
-        Ok(Step::Last(Box::new(Encoded { meta, books, mixed }), rest))
+        Ok(Step::Last(Box::new(Encoded { meta, taken, books, mixed }), rest))
     }
 }
 

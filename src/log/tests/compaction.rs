@@ -115,3 +115,60 @@ async fn small_segments_are_merged_under_a_reader_and_nothing_changes_for_it() {
     assert_eq!(records(&partition).await, before);
     log.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_is_sealed_and_compacted_when_max_compaction_lag_ms_has_passed() {
+    let place = Place { clock: Clock::manual(Clock::real().now_ms()), ..Place::new() };
+    let log = place.open().await;
+    let settings = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "60000")];
+    let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    log.create_topic(NewTopic { settings, ..new_topic("t") }).await.unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    for n in 0..5 {
+        put(&partition, "k", Some(&format!("{n}"))).await;
+    }
+    assert_eq!(records(&partition).await.len(), 5);
+    place.clock.advance(Duration::from_millis(60_000));
+    while partition.unsealed().is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    log.0.mover.rewrite_all().await;
+    while records(&partition).await.len() > 1 {
+        place.clock.advance(Duration::from_secs(15));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        log.0.mover.rewrite_all().await;
+    }
+    assert_eq!(records(&partition).await, [(4, "k".to_owned(), Some("4".to_owned()))]);
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_segment_of_a_compacted_topic_does_not_keep_others_from_being_compacted_or_merged() {
+    let place = Place::new();
+    let log = place.open().await;
+    log.create_topic(compacted("damaged")).await.unwrap();
+    log.create_topic(compacted("whole")).await.unwrap();
+    log.create_topic(NewTopic { partitions: Some(6), ..new_topic("merged") }).await.unwrap();
+    let partitions: Vec<Partition> = [("damaged", 0), ("whole", 0)]
+        .into_iter()
+        .chain((0..6).map(|n| ("merged", n)))
+        .map(|(topic, n)| log.partition(topic, n).unwrap())
+        .collect();
+    for n in 0..8 {
+        for partition in &partitions {
+            put(partition, "k", Some(&format!("{n}"))).await;
+        }
+        log.seal(None).await.unwrap();
+    }
+    let layout = async |topic: &str| log.layout(Some(topic), None).await.unwrap();
+    let url = layout("damaged").await[0].entries[3].url.clone();
+    let file = url.strip_prefix("file://").unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    log.0.mover.rewrite_all().await;
+    assert_eq!(layout("damaged").await[0].entries.len(), 8, "it stays as it was");
+    assert_eq!(layout("whole").await[0].entries.iter().map(|entry| entry.records).sum::<u64>(), 1);
+    assert!(layout("merged").await.iter().all(|partition| partition.entries.len() == 1));
+    log.stop().await;
+}

@@ -156,3 +156,31 @@ async fn a_reader_at_the_end_is_woken_by_the_next_record() {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
     log.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_holds_about_esker_seal_bytes_of_payload_however_well_batches_compress() {
+    let place = Place::new();
+    let log = place.open().await;
+    let settings = [("esker.seal.bytes".to_owned(), "100000".to_owned())].into();
+    log.create_topic(NewTopic { settings, ..new_topic("t") }).await.unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    let header = crate::record::Header { key: Bytes::new(), value: None };
+    for n in 0..40 {
+        let value = Some(Bytes::from(vec![b'a' + n as u8 % 26; 10_000]));
+        let headers = vec![header.clone(); if n % 4 == 0 { 2_000 } else { 0 }];
+        let mut builder = crate::record::BatchBuilder::new();
+        let _ = builder.push(&Record { value, headers, leader_epoch: -1, ..Record::default() }.as_ref()).unwrap();
+        let batch = builder.finish(crate::record::Codec::Zstd, None).unwrap();
+        partition.append(batch, None).unwrap().durable().await.unwrap();
+    }
+    assert!(partition.unsealed().unwrap().bytes < 20_000, "in the WAL it is little");
+    let before = read_all(&partition, 0).await;
+    log.seal(None).await.unwrap();
+    let entries = log.layout(Some("t"), None).await.unwrap().remove(0).entries;
+    assert_eq!(entries.iter().map(|entry| entry.records).sum::<u64>(), 40);
+    assert!(entries.len() >= 4, "{} segments", entries.len());
+    assert!(entries.iter().all(|entry| entry.payload_bytes <= 110_000), "{entries:?}");
+    partition.state().hot.forget_below(u64::MAX, 40);
+    assert_eq!(read_all(&partition, 0).await, before);
+    log.stop().await;
+}

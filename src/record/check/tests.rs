@@ -213,3 +213,21 @@ fn a_bomb_is_too_large() {
         assert!(matches!(error, Reject::TooLarge(ref text) if text.contains("unpacks to more")), "{error}");
     }
 }
+
+#[test]
+fn more_headers_than_a_record_may_have_are_refused_with_both_numbers() {
+    let header = Header { key: Bytes::new(), value: None };
+    let with = |count: usize| {
+        let headers = vec![header.clone(); count];
+        batch_of(&numbered([record(NOW), Record { headers, ..record(NOW) }]), Codec::Zstd)
+    };
+    assert!(check(&with(100_000), &lenient()).is_ok());
+    let many = with(100_001);
+    assert!(many.len() < 1000, "it is {} bytes on the wire", many.len());
+    match refused(&many) {
+        Reject::InvalidRecord(text) => {
+            assert!(text.contains("record 1") && text.contains("100001") && text.contains("100000"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -3,14 +3,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::testing::{NOW_MS, segment};
 
-fn entry(first: i64, next: i64, bytes: u64) -> Entry {
+pub(super) fn entry(first: i64, next: i64, bytes: u64) -> Entry {
     let mut segment = segment(&format!("s{first}"), first, next, (next - first) as u64, Some(NOW_MS));
     segment.meta.payload_bytes = bytes;
     Entry::Segment(Box::new(segment))
 }
 
 /// Entries of these lengths, sizes and kinds (0 a lost range, 1 control, others segments).
-fn entries(parts: &[(i64, u64, u8)]) -> Vec<Entry> {
+pub(super) fn entries(parts: &[(i64, u64, u8)]) -> Vec<Entry> {
     let mut at = 0;
     let one = |(len, bytes, kind): &(i64, u64, u8)| {
         let (first, next) = (at, at + len);
@@ -24,8 +24,8 @@ fn entries(parts: &[(i64, u64, u8)]) -> Vec<Entry> {
     parts.iter().map(one).collect()
 }
 
-fn parts() -> impl Strategy<Value = Vec<(i64, u64, u8)>> {
-    prop::collection::vec((1i64..50, 1u64..400, 0u8..8), 0..40)
+pub(super) fn parts() -> impl Strategy<Value = Vec<(i64, u64, u8)>> {
+    prop::collection::vec((1i64..20, 1u64..400, 0u8..8), 0..40)
 }
 
 proptest! {
@@ -45,45 +45,31 @@ proptest! {
         }
         for run in &runs {
             let bytes: Vec<u64> =
-                entries[run.from..run.to].iter().filter_map(Entry::segment).map(|s| s.meta.payload_bytes).collect();
+                entries[run.from..run.to].iter().filter_map(Entry::segment).map(|s| s.meta.weight()).collect();
             prop_assert!(bytes.len() == 1 || bytes.iter().sum::<u64>() <= size);
+        }
+        // Piece by piece the same runs come out, but for one that fills a piece.
+        let mut pieces = Vec::new();
+        let (mut rest, mut at) = (&entries[..entries.partition_point(|e| e.next() <= next)], 0);
+        while !rest.is_empty() {
+            let piece = &rest[..rest.len().min(12)];
+            let (some, taken) = closed_runs(piece, size, piece.len() == rest.len());
+            prop_assert!(taken > 0);
+            pieces.extend(some.iter().map(|run| Run { from: run.from + at, to: run.to + at, ..*run }));
+            (rest, at) = (&rest[taken..], at + taken);
+        }
+        if runs.iter().all(|run| run.to - run.from < 12) {
+            let of = |runs: &[Run]| -> Vec<Vec<i64>> {
+                let segments = |run: &Run| entries[run.from..run.to].iter().filter_map(Entry::segment);
+                runs.iter().map(|run| segments(run).map(|segment| segment.meta.first_offset).collect()).collect()
+            };
+            prop_assert_eq!(of(&pieces), of(&runs));
         }
         for max in [1, 30, 1000] {
             let windows: Vec<Run> = windows(&entries, &runs, max).flatten().copied().collect();
             prop_assert_eq!(&windows, &runs);
         }
     }
-
-    #[test]
-    fn a_merge_is_of_small_neighbours_that_fit_and_repeated_merges_end(parts in parts(), large in 500u64..4000) {
-        let mut entries = entries(&parts);
-        let size = Size { segment_bytes: large, span_max_ms: None };
-        let mut merges = 0;
-        while let Some(run) = merge(&entries, &size) {
-            let inputs = &entries[run.from..run.to];
-            let bytes: Vec<u64> = inputs.iter().filter_map(Entry::segment).map(|s| s.meta.payload_bytes).collect();
-            prop_assert!(bytes.len() >= MERGE_MIN && bytes.iter().sum::<u64>() <= large);
-            prop_assert!(inputs.iter().all(is_joinable));
-            let merged = entry(inputs[0].first(), inputs[inputs.len() - 1].next(), bytes.iter().sum());
-            entries.splice(run.from..run.to, [merged]);
-            merges += 1;
-            prop_assert!(merges < 100);
-        }
-    }
-}
-
-#[test]
-fn a_merged_segment_spans_no_more_time_than_it_may() {
-    let mut entries: Vec<Entry> = (0..9).map(|n| entry(n * 10, n * 10 + 10, 10)).collect();
-    for (n, entry) in entries.iter_mut().enumerate() {
-        let Entry::Segment(segment) = entry else { continue };
-        let at = Some(NOW_MS + n as i64 * 100);
-        (segment.meta.min_timestamp, segment.meta.max_timestamp) = (at, at);
-    }
-    let merge = |span_max_ms| merge(&entries, &Size { segment_bytes: 10_000, span_max_ms });
-    assert_eq!(merge(None).map(|run| run.to), Some(9));
-    assert_eq!(merge(Some(700)).map(|run| run.to), Some(8));
-    assert_eq!(merge(Some(699)), None);
 }
 
 #[test]
@@ -92,4 +78,39 @@ fn tombstones_have_done_their_work_below_the_newest_point_that_is_old_enough() {
     for (now, expected) in [(149, 0), (150, 10), (250, 20), (349, 20), (350, 30), (9999, 30)] {
         assert_eq!(horizon(&cleaned, 50, now), expected, "at {now}");
     }
+}
+
+fn policy() -> Policy {
+    Policy { dirty_ratio: 0.5, min_lag_ms: 0, max_lag_ms: i64::MAX, delete_retention_ms: 0, segment_bytes: 1000 }
+}
+
+/// Entries of 100 bytes, written at these times, ms after [`NOW_MS`].
+fn written_at(times: &[i64]) -> Vec<Entry> {
+    let one = |(n, ms): (i64, &i64)| {
+        let Entry::Segment(mut segment) = entry(n * 10, n * 10 + 1, 100) else { unreachable!() };
+        segment.meta.next_offset = n * 10 + 10;
+        (segment.meta.min_timestamp, segment.meta.max_timestamp) = (Some(NOW_MS + ms), Some(NOW_MS + ms));
+        segment.sealed_ms = NOW_MS + ms;
+        Entry::Segment(segment)
+    };
+    (0..).zip(times).map(one).collect()
+}
+
+#[test]
+fn what_is_not_due_says_when_it_may_be() {
+    let above = written_at(&[0, 100, 200]);
+    let due = |clean, policy: &Policy, ms| dirty(clean, &above, policy, NOW_MS + ms);
+    let all = Due::Now(Dirty { first: 0, next: 30, records: 3 });
+    let two = Due::Now(Dirty { first: 0, next: 20, records: 2 });
+    assert_eq!(due(300, &policy(), 200), all);
+    assert_eq!(due(301, &policy(), 200), Due::NotBefore(i64::MAX));
+    assert_eq!(dirty(0, &[], &policy(), NOW_MS), Due::NotBefore(i64::MAX));
+    let patient = Policy { min_lag_ms: 50, ..policy() };
+    assert_eq!(due(200, &patient, 249), two);
+    assert_eq!(due(201, &patient, 249), Due::NotBefore(NOW_MS + 250));
+    assert_eq!(due(201, &patient, 250), all);
+    let impatient = Policy { max_lag_ms: 1000, ..patient };
+    assert_eq!(due(900, &impatient, 200), Due::NotBefore(NOW_MS + 250));
+    assert_eq!(due(900, &impatient, 999), Due::NotBefore(NOW_MS + 1000));
+    assert_eq!(due(900, &impatient, 1000), all);
 }

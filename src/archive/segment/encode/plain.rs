@@ -106,6 +106,7 @@ pub(super) struct PlainChunk {
     offsets: OffsetIndexBuilder,
     rows: u64,
     values: i64,
+    nulls: u64,
     unpacked_bytes: i64,
     page_count: i32,
 }
@@ -122,6 +123,7 @@ impl PlainChunk {
             offsets: OffsetIndexBuilder::new(),
             rows: 0,
             values: 0,
+            nulls: 0,
             unpacked_bytes: 0,
             page_count: 0,
         }
@@ -164,6 +166,7 @@ impl PlainChunk {
         self.offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
         self.rows += rows as u64;
         self.values += i64::from(num_values);
+        self.nulls += nulls as u64;
         self.unpacked_bytes += spec.uncompressed_size as i64;
         self.page_count += 1;
         values.body.clear();
@@ -224,6 +227,11 @@ impl PlainChunk {
             offset_index: Some(self.offsets.build()),
         };
         Ok((closed, self.pages))
+    }
+
+    /// Values below the highest definition level.
+    pub(super) fn nulls(&self) -> u64 {
+        self.nulls
     }
 
     pub(super) fn stored_bytes(&self) -> u64 {

@@ -3,13 +3,15 @@ use bytes::Bytes;
 use parquet::data_type::ByteArray;
 
 use super::plain::PlainValues;
-use crate::archive::segment::{ColumnType, SegmentError};
+use crate::archive::segment::{ColumnType, ENTRY_BYTES, SegmentError};
 use crate::record::{Headers, RecordRef};
 
 /// Longest key, value or header of a record, in bytes: a page's size is an i32.
 const PAYLOAD_MAX: u64 = 1 << 30;
 /// Rows of a slice at most, however small they are.
 const ROWS_MAX: usize = 1 << 16;
+/// Headers of a slice at most, whatever its size is set to: the number of values of a page is an i32.
+const HEADERS_MAX: usize = 1 << 20;
 
 /// The keys of the slice, as the Parquet crate's writer takes them: it keeps them in a dictionary.
 #[derive(Default)]
@@ -33,6 +35,11 @@ impl Strings {
             ByteArray::from(value)
         }));
         at as u64
+    }
+
+    /// Rows without a value, before the values are taken.
+    pub(super) fn nulls(&self) -> u64 {
+        (self.levels.len() - self.lens.len()) as u64
     }
 
     fn memory_bytes(&self) -> usize {
@@ -142,8 +149,14 @@ impl Rows {
         self.offsets.len()
     }
 
+    /// What the rows count towards a slice, a block and a segment: their payload, or what the number of their headers
+    /// takes where that is more.
+    pub(super) fn weight(&self) -> u64 {
+        self.payload_bytes.max(self.header_repeats.len() as u64 * ENTRY_BYTES)
+    }
+
     pub(super) fn is_full(&self, slice_bytes: u64) -> bool {
-        self.payload_bytes >= slice_bytes || self.len() >= ROWS_MAX
+        self.weight() >= slice_bytes || self.len() >= ROWS_MAX || self.header_repeats.len() >= HEADERS_MAX
     }
 
     /// Adds a row, or says why a segment cannot hold the record and leaves the rows as they were.
@@ -152,6 +165,9 @@ impl Rows {
         let payload_bytes = record.payload_bytes();
         if payload_bytes > PAYLOAD_MAX {
             return Err(refuse("key, value and headers take more than 1 GiB"));
+        }
+        if record.headers.count() > Headers::COUNT_MAX {
+            return Err(refuse("it has more headers than a record may have"));
         }
         if record.headers.iter().any(|(key, _)| std::str::from_utf8(key).is_err()) {
             return Err(refuse("a header key is not UTF-8"));
@@ -209,6 +225,8 @@ impl Rows {
     pub(super) fn memory_bytes(&self) -> usize {
         let strings = [&self.keys.text, &self.keys.raw, &self.header_keys].map(Strings::memory_bytes);
         let values = [&self.values.text, &self.values.raw, &self.header_values].map(PlainValues::memory_bytes);
-        strings.iter().chain(&values).sum::<usize>() + self.offsets.capacity() * 28
+        strings.iter().chain(&values).sum::<usize>()
+            + self.offsets.capacity() * 28
+            + self.header_repeats.capacity() * size_of::<i16>()
     }
 }

@@ -12,13 +12,26 @@ use super::{Block, Chunk, Footer, Page, SliceInfo};
 use crate::archive::segment::facts::{self, BlockFacts, Facts};
 use crate::archive::segment::schema::Column;
 use crate::archive::segment::trailer::Trailer;
-use crate::archive::segment::{BlockPos, SegmentError, SegmentMeta};
+use crate::archive::segment::{BlockPos, END_BYTES_MAX, SegmentError, SegmentMeta};
+use crate::store::envelope::Unknown;
 
 /// Pages begin after "PAR1".
 const PAGES_AT: u64 = 4;
 
 pub(super) fn damaged(path: &str, at: u64, problem: &str) -> SegmentError {
     SegmentError::Damaged { object: path.to_owned(), at, problem: problem.to_owned() }
+}
+
+/// Refuses an end of an object that cannot be one, before it is fetched: nothing has proven yet where it begins.
+pub(super) fn check_end(path: &str, index_at: u64, size: u64) -> Result<(), SegmentError> {
+    match size.checked_sub(index_at) {
+        None | Some(0) => Err(damaged(path, index_at, "it ends before its indexes begin")),
+        Some(len) if len > END_BYTES_MAX => {
+            let problem = format!("its end takes {len} bytes, and at most {END_BYTES_MAX} are read");
+            Err(damaged(path, index_at, &problem))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 pub(super) fn parse(path: &str, tail: &Bytes, size: u64, meta: Option<&SegmentMeta>) -> Result<Footer, SegmentError> {
@@ -40,6 +53,8 @@ pub(super) fn parse(path: &str, tail: &Bytes, size: u64, meta: Option<&SegmentMe
         first_offset: facts.first_offset,
         next_offset: facts.next_offset,
         must_write: facts.must_write,
+        must_collect: facts.must_collect,
+        nulls: [0; Column::COUNT],
         blocks: Vec::with_capacity(facts.blocks.len()),
         slices: Vec::new(),
     };
@@ -163,9 +178,16 @@ fn fill(
             chunks.push(known[place].take().ok_or("two columns have the same name")?);
         }
         let first_offset = footer.slices[first_slice].first_offset;
-        let pos = BlockPos { at: block_at, len: at - block_at, first_offset, first_row: row };
+        let pos = BlockPos { at: block_at, len: at - block_at, first_offset, first_row: row, unknown: Unknown::new() };
         footer.blocks.push(Block { pos, records: facts.records, hash: facts.hash, chunks, others });
         row += facts.records;
+        for column in Column::NULLABLE {
+            let chunk = metadata.row_group(index).column(columns[column as usize]);
+            let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+            let nulls =
+                nulls.ok_or_else(|| format!("it does not say how many values of {} are null", column.path()))?;
+            footer.nulls[column as usize] += nulls;
+        }
     }
     if at == footer.index_at { Ok(()) } else { Err("its pages do not end where its indexes begin".to_owned()) }
 }
@@ -282,6 +304,11 @@ fn agree(footer: &Footer, meta: &SegmentMeta) -> Result<(), String> {
         && hash == meta.hash
         && footer.blocks.iter().map(|block| block.records).sum::<u64>() == meta.records
         && footer.slices.iter().map(|slice| slice.payload_bytes).sum::<u64>() == meta.payload_bytes
-        && footer.blocks.iter().map(|block| block.pos).eq(meta.blocks.iter().copied());
+        && footer.slices.first().map(|slice| slice.first_offset) == Some(meta.first_record)
+        && footer.slices.last().map(|slice| slice.next_offset - 1) == Some(meta.last_record)
+        && facts::by_id(&Column::ALL, &footer.column_bytes()) == meta.column_bytes
+        && facts::by_id(&Column::NULLABLE, &footer.nulls) == meta.null_counts
+        && footer.blocks.len() == meta.blocks.len()
+        && footer.blocks.iter().zip(&meta.blocks).all(|(block, pos)| block.pos.agrees(pos));
     if same { Ok(()) } else { Err("footer and manifest entry do not speak of the same segment".to_owned()) }
 }

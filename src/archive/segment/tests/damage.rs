@@ -80,6 +80,23 @@ fn a_cut_file_is_refused_wherever_it_was_cut() {
 }
 
 #[test]
+fn an_entry_that_lies_about_what_the_footer_tells_is_refused() {
+    let whole = segment();
+    let other = |pairs: &[(i32, u64)]| pairs.iter().map(|(id, number)| (*id, number + 1)).collect();
+    let lies = [
+        SegmentMeta { first_record: 1, ..whole.meta.clone() },
+        SegmentMeta { last_record: 38, ..whole.meta.clone() },
+        SegmentMeta { column_bytes: other(&whole.meta.column_bytes), ..whole.meta.clone() },
+        SegmentMeta { null_counts: other(&whole.meta.null_counts), ..whole.meta.clone() },
+        SegmentMeta { null_counts: Vec::new(), ..whole.meta.clone() },
+    ];
+    for meta in lies {
+        let error = Segment { bytes: whole.bytes.clone(), meta }.footer().unwrap_err();
+        assert!(error.to_string().contains("do not speak of the same segment"), "{error}");
+    }
+}
+
+#[test]
 fn a_segment_in_the_place_of_another_is_refused() {
     let one = segment();
     let mut others = records();
@@ -132,14 +149,53 @@ fn a_segment_that_must_not_be_rewritten_is_read_and_says_so() {
     let whole = encode(small(1000), &records, 1040);
     assert_eq!(whole.footer().unwrap().check_rewritable(), Ok(()));
     // the three letters that the feature takes come from the first offset
-    let part = |feature: &str, first: &str| {
-        format!(r#""must_write":[{feature}],"topic_id":"{TOPIC}","partition":3,"first_offset":{first},"#)
+    let part = |write: &str, collect: &str, first: &str| {
+        format!(
+            r#""must_write":[{write}],"must_collect":[{collect}],"topic_id":"{TOPIC}","partition":3,"first_offset":{first},"#
+        )
     };
-    let mut kept = altered(&whole, &part("", "1000"), &part(r#""x""#, "0"));
-    kept.meta.first_offset = 0;
-    assert_eq!(kept.decode().unwrap(), records);
-    let error = kept.footer().unwrap().check_rewritable().unwrap_err().to_string();
-    assert!(error.contains("the feature 'x'"), "{error}");
+    for (write, collect, says) in [(r#""x""#, "", "'x' to be rewritten"), ("", r#""y""#, "'y' to be deleted")] {
+        let mut kept = altered(&whole, &part("", "", "1000"), &part(write, collect, "0"));
+        kept.meta.first_offset = 0;
+        assert_eq!(kept.decode().unwrap(), records);
+        let error = kept.footer().unwrap().check_rewritable().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_is_too_large_is_refused_before_it_is_fetched() {
+    let whole = segment();
+    let put = |at: usize, bytes: &[u8]| {
+        let mut file = vec![0; 70 << 20];
+        file.extend_from_slice(&whole.bytes);
+        let end = file.len();
+        file[end - at..end - at + bytes.len()].copy_from_slice(bytes);
+        Bytes::from(file)
+    };
+    let metadata = u32::from_le_bytes(whole.bytes[whole.bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    // where the indexes begin, then how long the metadata is
+    for file in [put(metadata + 8 + 12, &1_000_000u64.to_le_bytes()), put(8, &(68u32 << 20).to_le_bytes())] {
+        let size = file.len() as u64;
+        let store = store_with(file).await;
+        let error = Footer::load(&store, PATH, None).await.unwrap_err().to_string();
+        assert!(error.contains("at most 67108864 are read"), "{error}");
+        let meta = SegmentMeta { size, index_at: 1_000_000, ..whole.meta.clone() };
+        let error = Footer::load(&store, PATH, Some(&meta)).await.unwrap_err().to_string();
+        assert!(error.contains("at most 67108864 are read"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_file_is_read_whatever_the_length_of_its_metadata() {
+    for count in [1, 40, 400, 4000] {
+        let one = |offset| Record { offset, ..records()[offset as usize % 40].clone() };
+        let records: Vec<Record> = (0..count).map(one).collect();
+        let whole = encode(small(0), &records, count);
+        let store = store_with(whole.bytes.clone()).await;
+        let bare = Footer::load(&store, PATH, None).await.unwrap();
+        assert_eq!(bare.slices(), whole.footer().unwrap().slices());
+    }
 }
 
 #[tokio::test]

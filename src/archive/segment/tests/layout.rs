@@ -134,3 +134,57 @@ fn a_key_bloom_filter_lies_within_what_the_entrys_checksum_covers() {
     }
     assert_eq!(segment.decode().unwrap(), records);
 }
+
+#[test]
+fn offset_and_timestamp_have_statistics_and_keys_and_values_count_their_nulls_only() {
+    let set = |r: Record| Record {
+        key: (r.offset % 5 > 0).then(|| Bytes::from("key")),
+        value: match r.offset % 3 {
+            0 => None,
+            1 => Some(Bytes::from_static(b"\xff")),
+            _ => r.value,
+        },
+        ..r
+    };
+    let records: Vec<Record> = records(60).into_iter().map(set).collect();
+    let segment = encode(small(0), &records, 60);
+    let reader = SerializedFileReader::new(segment.bytes.clone()).unwrap();
+    let mut nulls = std::collections::BTreeMap::<i32, u64>::new();
+    let mut bytes = nulls.clone();
+    for block in reader.metadata().row_groups() {
+        for column in Column::ALL {
+            let chunk = block.column(column as usize);
+            let bounded =
+                chunk.statistics().is_some_and(|s| s.min_bytes_opt().is_some() && s.max_bytes_opt().is_some());
+            let is_text = matches!(column, Column::Key | Column::KeyRaw | Column::Value | Column::ValueRaw);
+            let is_header = matches!(column, Column::HeaderKey | Column::HeaderValue);
+            assert_eq!(bounded, !is_text && !is_header, "{}", column.path());
+            assert_eq!(chunk.statistics().is_some(), !is_header, "{}", column.path());
+            let counted = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+            *nulls.entry(column.id()).or_default() += counted.unwrap_or(0);
+            *bytes.entry(column.id()).or_default() += chunk.compressed_size() as u64;
+        }
+    }
+    assert_eq!((nulls[&3], nulls[&4], nulls[&7], nulls[&5], nulls[&8]), (0, 12, 60, 40, 40));
+    assert!(segment.meta.null_counts.iter().all(|(id, count)| nulls[id] == *count));
+    assert!(segment.meta.column_bytes.iter().copied().eq(bytes));
+}
+
+#[test]
+fn the_bloom_filter_of_a_block_takes_no_more_than_is_reckoned_with() {
+    let key = |offset: i64| Some(Bytes::from(format!("{offset:x}")));
+    for count in [1, 50, 5000] {
+        let spec = SegmentSpec { key_bloom: true, block_bytes: 64 << 10, ..small(0) };
+        let records: Vec<Record> =
+            (0..count).map(|offset| Record { offset, key: key(offset), ..Record::default() }).collect();
+        let segment = encode(spec.clone(), &records, count);
+        let reader = SerializedFileReader::new(segment.bytes.clone()).unwrap();
+        for block in reader.metadata().row_groups() {
+            let len = block.column(Column::Key as usize).bloom_filter_length().unwrap() as u64;
+            assert!(len <= schema::bloom_bytes_max(&spec) + 64, "{len} for {} keys", block.num_rows());
+        }
+    }
+    let real = SegmentSpec { key_bloom: true, ..SegmentSpec::new(TOPIC, 0, 0) };
+    assert!(real.weight_max() >= 1 << 30, "{}", real.weight_max());
+    assert_eq!(SegmentSpec::new(TOPIC, 0, 0).weight_max(), u64::MAX);
+}

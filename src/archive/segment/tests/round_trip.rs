@@ -40,6 +40,19 @@ proptest! {
         prop_assert_eq!(meta.max_timestamp, max);
         prop_assert_eq!(meta.offset_of_first_max, dated().find(|r| Some(r.timestamp) == max).map(|r| r.offset));
         prop_assert_eq!(meta.null_timestamps, (records.len() - dated().count()) as u64);
+        prop_assert_eq!((meta.first_record, meta.last_record), (records[0].offset, last));
+        let text = |bytes: &Option<Bytes>| bytes.as_ref().is_some_and(|bytes| std::str::from_utf8(bytes).is_ok());
+        let nulls = |is_null: &dyn Fn(&Record) -> bool| records.iter().filter(|r| is_null(r)).count() as u64;
+        let expected = [
+            (3, nulls(&|r| r.timestamp == RecordRef::NO_TIMESTAMP)),
+            (4, nulls(&|r| !text(&r.key))),
+            (5, nulls(&|r| !text(&r.value))),
+            (7, nulls(&|r| r.key.is_none() || text(&r.key))),
+            (8, nulls(&|r| r.value.is_none() || text(&r.value))),
+        ];
+        prop_assert_eq!(&meta.null_counts[..], expected);
+        prop_assert_eq!(meta.column_bytes.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13]);
+        prop_assert_eq!(meta.column_bytes.iter().map(|(_, bytes)| bytes).sum::<u64>(), meta.stored_bytes);
         let ends: Vec<u64> = meta.blocks.iter().map(|block| block.at + block.len).collect();
         prop_assert_eq!(meta.blocks[0].at, 4);
         prop_assert!(meta.blocks[1..].iter().zip(&ends).all(|(block, end)| block.at == *end));
@@ -179,4 +192,64 @@ fn a_reader_gives_back_the_memory_of_a_giant_record() {
         assert!(decoder.memory_bytes() < 5 << 20, "{}", decoder.memory_bytes());
     }
     assert_eq!(seen, 1);
+}
+
+fn empty_headers(offset: i64, count: usize) -> Record {
+    let header = Header { key: Bytes::new(), value: None };
+    Record { value: None, headers: vec![header; count], ..record(offset) }
+}
+
+#[test]
+fn more_headers_than_a_record_may_have_are_refused() {
+    let mut encoder = SegmentEncoder::new(small(0)).unwrap();
+    let error = encoder.push(&empty_headers(0, 100_001).as_ref()).unwrap_err();
+    assert!(matches!(error, SegmentError::Record { offset: 0, .. }), "{error}");
+    encoder.push(&empty_headers(0, 100_000).as_ref()).unwrap();
+}
+
+/// Pushes `count` records that `make` gives; returns the most that the encoder held, output that was not taken apart.
+fn most_held(spec: SegmentSpec, count: i64, make: impl Fn(i64) -> Record) -> (u64, Segment) {
+    let mut encoder = SegmentEncoder::new(spec).unwrap();
+    let (mut most, mut bytes) = (0, Vec::new());
+    for offset in 0..count {
+        encoder.push(&make(offset).as_ref()).unwrap();
+        most = most.max(encoder.memory_bytes());
+        encoder.take_output().iter().for_each(|part| bytes.extend_from_slice(part));
+    }
+    let (rest, meta) = encoder.finish(count).unwrap();
+    rest.iter().for_each(|part| bytes.extend_from_slice(part));
+    (most, Segment { bytes: bytes.into(), meta })
+}
+
+#[test]
+fn what_has_no_bytes_takes_no_more_memory_than_the_encoder_says_it_may() {
+    let spec = SegmentSpec { slice_bytes: 128 << 10, ..SegmentSpec::new(TOPIC, 3, 0) }.expecting(1 << 20);
+    let bound = spec.memory_bytes();
+    assert!(bound < 4 << 20);
+    let nothing = |offset| Record { value: None, ..record(offset) };
+    let mixed = |offset| empty_headers(offset, [0, 1, 7, 30][offset as usize % 4]);
+    let makes: [(i64, &dyn Fn(i64) -> Record); 4] = [
+        (300_000, &nothing),
+        (50_000, &|offset| empty_headers(offset, 40)),
+        (100_000, &mixed),
+        (40_000, &|offset| Record { key: Some(Bytes::from(format!("{offset}"))), ..empty_headers(offset, 3) }),
+    ];
+    for (count, make) in makes {
+        let (most, segment) = most_held(spec.clone(), count, make);
+        assert!(most <= bound, "{most} bytes held, {bound} said");
+        assert!(segment.meta.blocks.len() > 1, "blocks end though their payload is next to nothing");
+        let footer = segment.footer().unwrap();
+        assert!(footer.slices().iter().all(|slice| slice.records <= 1 << 16));
+        assert_eq!(segment.meta.records, count as u64);
+    }
+}
+
+#[test]
+fn a_slice_ends_at_a_million_headers_whatever_its_size_is_set_to() {
+    let spec = SegmentSpec { slice_bytes: 1 << 40, block_bytes: 1 << 40, ..SegmentSpec::new(TOPIC, 3, 0) };
+    let records: Vec<Record> = (0..32).map(|offset| empty_headers(offset, 99_999)).collect();
+    let segment = encode(spec, &records, 32);
+    let footer = segment.footer().unwrap();
+    assert!(footer.slices().iter().all(|slice| slice.records <= 11), "{:?}", footer.slices());
+    assert_eq!(segment.decode().unwrap(), records);
 }

@@ -110,7 +110,7 @@ async fn a_damaged_slice_names_the_object_and_spares_the_others() {
     let segment = folder.put("a.parquet", &all, 5000).await;
     let file = folder.folder.path().join("a.parquet");
     let mut bytes = std::fs::read(&file).unwrap();
-    let last = segment.meta.blocks.last().copied().unwrap();
+    let last = segment.meta.blocks.last().cloned().unwrap();
     bytes[(last.at + last.len - 5) as usize] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
     let entries = FakeManifest::of(vec![Entry::Segment(segment)]);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::log::settings::Compaction;
 use crate::log::transactions::Role;
 use crate::wal::Position;
 use proptest::prelude::*;
@@ -20,6 +21,32 @@ fn size_age_and_pressure_each_lead_to_a_seal_and_nothing_else_does() {
     assert_eq!(choose(1, 9_999, 7, Some(8)), Some(Why::Pressure));
     assert_eq!(choose(1, 9_999, 8, Some(8)), None);
     assert_eq!(choose(1, 20_000, 8, None), None, "a clock that went back seals nothing by age");
+}
+
+#[test]
+fn a_compacted_partition_is_sealed_when_its_oldest_record_waited_for_max_compaction_lag_ms() {
+    let settings = |max_lag_ms| TopicSettings {
+        seal_ms: 600_000,
+        compaction: Some(Compaction { dirty_ratio: 0.5, min_lag_ms: 0, max_lag_ms, delete_retention_ms: 0 }),
+        ..TopicSettings::built_in()
+    };
+    for (max_lag_ms, age_ms, expected) in [
+        (60_000, 59_999, None),
+        (60_000, 60_000, Some(Why::Lag)),
+        (1_000, 4_999, None),
+        (1_000, 5_000, Some(Why::Lag)),
+        (0, 5_000, Some(Why::Lag)),
+        (i64::MAX, 599_999, None),
+        (i64::MAX, 600_000, Some(Why::Age)),
+        (60_000, -1, None),
+    ] {
+        let unsealed = Unsealed { bytes: 1, oldest_ms: 1_000_000 - age_ms, group: 7 };
+        let found = super::choose(&unsealed, &settings(max_lag_ms), 1_000_000, None);
+        assert_eq!(found, expected, "lag {max_lag_ms}, age {age_ms}");
+    }
+    let unsealed = Unsealed { bytes: 1, oldest_ms: 0, group: 7 };
+    let plain = TopicSettings { seal_ms: 600_000, compaction: None, ..TopicSettings::built_in() };
+    assert_eq!(super::choose(&unsealed, &plain, 60_000, None), None, "a topic that is not compacted has time");
 }
 
 proptest! {
