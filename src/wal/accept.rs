@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::frame::Entry;
 use super::fs::FileSystem;
 use super::header::{Header, KeptPart, Kind};
-use super::inventory::{Inventory, Item};
+use super::inventory::{Inventory, Item, To};
 use super::kept::{Directory, KeptFrame, Loss};
 use super::recovery::{lock, scan};
 use super::scan::ScannedFile;
@@ -28,7 +28,7 @@ struct Remains {
 pub fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Vec<Damage>, WalError> {
     let fs = &*fs;
     let _lock = lock(fs, options)?;
-    let inventory = Inventory::take(fs, &options.dir)?;
+    let inventory = Inventory::take(fs, &options.dir, To::Write)?;
     let found = scan(fs, &inventory, false, &mut |_| {})?;
     let (Some(identity), true) = (inventory.identity, found.damage.iter().any(|d| !d.accepted)) else {
         return Ok(Vec::new());
@@ -47,22 +47,35 @@ pub fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Vec<
             remains.payloads.push(payload.to_vec());
         }
     })?;
+    let mut ends = BTreeMap::new();
     for (number, mut remains) in remains {
         remains.losses.sort_by_key(|loss| loss.at);
         let at = inventory.items.iter().position(|item| item.number == number);
         let at = at.expect("damage was found in a file of the inventory");
         let budget = inventory.budget.unwrap_or(0);
-        let header = header(&identity, budget, &found.files[at], found.files.get(at + 1));
+        let before = at.checked_sub(1).and_then(|before| found.files.get(before));
+        let before =
+            before.map(|file| ends.get(&file.stat.file).copied().unwrap_or((file.stat.last_group, file.last_crc)));
+        let header = header(&identity, budget, before, &found.files[at], found.files.get(at + 1));
+        ends.insert(number, (header.kept.last_group, header.kept.last_crc));
         replace(fs, options, &inventory.items[at], header, remains)?;
     }
     Ok(found.damage.into_iter().filter(|d| !d.accepted).collect())
 }
 
-/// The header that fits between the neighbours.
-fn header(identity: &Identity, budget: u64, file: &ScannedFile, next: Option<&ScannedFile>) -> Header {
+/// The header that fits between the neighbours: behind the end `before` it, whatever the file itself said it was behind.
+fn header(
+    identity: &Identity,
+    budget: u64,
+    before: Option<(u64, u32)>,
+    file: &ScannedFile,
+    next: Option<&ScannedFile>,
+) -> Header {
+    let (before, previous_crc) = before.unwrap_or((file.stat.first_group - 1, file.previous_crc));
     let (last_group, last_crc) = match next {
-        Some(next) => (next.stat.first_group - 1, next.previous_crc),
-        None => (file.stat.last_group, file.last_crc),
+        Some(next) if next.stat.first_group > before => (next.stat.first_group - 1, next.previous_crc),
+        Some(_) => (before, previous_crc),
+        None => (file.stat.last_group.max(before), file.last_crc),
     };
     Header {
         kind: Kind::Kept,
@@ -70,8 +83,8 @@ fn header(identity: &Identity, budget: u64, file: &ScannedFile, next: Option<&Sc
         file: file.stat.file,
         salt: 0,
         budget,
-        first_group: file.stat.first_group,
-        previous_crc: file.previous_crc,
+        first_group: before + 1,
+        previous_crc,
         kept: KeptPart { last_group, last_crc, ..KeptPart::default() },
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::buffer::Pool;
-use super::condense::condense;
+use super::condense::Condensing;
 use super::drive::Running;
 use super::files::Files;
 use super::metrics::WalMetrics;
@@ -15,6 +15,10 @@ use super::reader::Reader;
 use super::tail::Tail;
 use super::{Append, Condensed, FrameMeta, Position, Space, WalError, WalOptions};
 use crate::base::Clock;
+use crate::base::tasks::Tasks;
+
+/// The lock of the directory, for as long as somebody works there.
+pub(crate) type DirectoryLock = Arc<dyn Send + Sync>;
 
 /// What the machines share.
 pub(crate) struct Shared {
@@ -30,15 +34,19 @@ pub(crate) struct Shared {
     pub reader: Reader,
     pub pool: Arc<Pool>,
     pub on_fatal: Arc<dyn Fn(WalError) + Send + Sync>,
-    pub condensing: Mutex<()>,
-    /// The directory is ours until [`Wal::close`].
-    pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// The directory is ours until [`Wal::close`] and the end of what still works there.
+    pub lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl Shared {
     /// Tells the queue and the metrics what the files have room for.
     pub fn tell_room(&self) {
         self.files.tell_room(&self.queue);
+        self.show_space();
+    }
+
+    /// Shows how the budget is used, and closes what went.
+    pub fn show_space(&self) {
         self.metrics.space(&self.files.space());
         self.reader.purge();
     }
@@ -149,6 +157,12 @@ impl Wal {
         self.0.shared.durable.load(Ordering::SeqCst)
     }
 
+    /// Number and CRC of the last group that a sync covered: with `durability = fsync` that of every group in its turn, with
+    /// `os` only now and then.
+    pub fn last_synced(&self) -> (u64, u32) {
+        self.0.shared.tail.synced()
+    }
+
     /// Groups below this one are only in condensed files, if at all.
     pub fn oldest_group(&self) -> u64 {
         self.0.shared.files.lock().files.values().find(|f| f.kept.is_none()).map_or(0, |f| f.first_group)
@@ -167,19 +181,57 @@ impl Wal {
     }
 
     /// Replaces a file by one that holds only the frames for which `needed(meta, group)` says so, if they are at most half
-    /// of it. Positions stay valid. Blocks; one at a time.
+    /// of it: any file but the one that is written to. Positions stay valid. Blocks; one at a time.
     ///
     /// # Errors
-    /// [`WalError::NotCondensable`] for the file that is written to, [`WalError::DiskFull`], [`WalError::Damaged`].
+    /// [`WalError::NotCondensable`] for a file that is written to or cannot be read, [`WalError::DiskFull`] and
+    /// [`WalError::Damaged`]: then the next file may be tried. Any other error of the disk is the end of the WAL.
     pub fn condense(&self, file: u64, needed: &dyn Fn(&FrameMeta, u64) -> bool) -> Result<Condensed, WalError> {
-        let shared = &self.0.shared;
-        let _one = shared.condensing.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.lock.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
-            return Err(WalError::Closed);
+        let mut condensing = self.condensing(file)?;
+        loop {
+            if let Some(done) = condensing.step(needed)? {
+                return Ok(done);
+            }
         }
-        let done = condense(&shared.files, file, needed);
-        shared.tell_room();
-        done
+    }
+
+    /// Begins what [`Wal::condense`] does, to be done step by step.
+    ///
+    /// # Errors
+    /// [`WalError::NotCondensable`], [`WalError::Closed`].
+    pub fn condensing(&self, file: u64) -> Result<Condensing, WalError> {
+        let shared = &self.0.shared;
+        let lock = shared.lock.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(WalError::Closed)?;
+        Condensing::begin(shared, lock, file)
+    }
+
+    /// [`Wal::condense`] beside the tasks of the cold runtime, which have their turns in between.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn condense_beside(
+        &self,
+        tasks: &Tasks,
+        file: u64,
+        needed: impl Fn(&FrameMeta, u64) -> bool + Send + 'static,
+    ) -> Result<Condensed, WalError> {
+        let mut condensing = self.condensing(file)?;
+        let mut needed = Some(needed);
+        loop {
+            let needed = needed.take();
+            let stepped = tasks.blocking_cold(move || {
+                let done = match needed {
+                    Some(needed) => condensing.step(&needed),
+                    None => condensing.step(&|_, _| true), // it has chosen
+                };
+                (condensing, done)
+            });
+            let (rest, done) = stepped.await.map_err(|e| WalError::Failed(e.to_string()))?;
+            if let Some(done) = done? {
+                return Ok(done);
+            }
+            condensing = rest;
+        }
     }
 
     /// Writes what is queued, makes it durable, and ends; later appends get [`WalError::Closed`]. Must not be
@@ -192,7 +244,6 @@ impl Wal {
         self.0.shared.files.close();
         let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         running.map_or(Ok(()), Running::join)?;
-        let _one = self.0.shared.condensing.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.shared.files.lock().failed.clone().map_or(Ok(()), Err)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::buffer::{BLOCK, Pool};
 use super::drive::Signal;
@@ -84,6 +84,7 @@ pub(crate) struct Table {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Supply {
     Blank,
+    DiscardBlank,
     Recycle(u64),
     Discard(u64),
     Create,
@@ -93,8 +94,8 @@ pub(crate) enum Supply {
 /// What of the budget is left for frames that are not yet queued.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
-    /// Bytes in files that are not begun.
-    pub bytes: u64,
+    /// Files that can be begun.
+    pub files: u64,
     pub pinned: u64,
     pub disk_full: bool,
 }
@@ -107,20 +108,18 @@ pub(crate) struct Files {
     pub file_bytes: u64,
     pub budget: u64,
     pub table: Mutex<Table>,
-    /// For whoever waits in [`super::Wal::close`].
-    pub changed: Condvar,
     pub maker: Signal,
     pub writer: Arc<Signal>,
 }
 
 impl Table {
-    /// The oldest file, if nothing in it is needed and it is not the one being written.
+    /// The files that may go, the oldest first: none behind one that must stay, for a hole would be damage.
     fn released(&self) -> impl Iterator<Item = &Arc<LiveFile>> {
         let active = self.files.keys().next_back().copied();
         self.files
             .values()
             .take_while(move |f| f.last_group.load(Ordering::SeqCst) < self.released_below)
-            .filter(move |f| Some(f.number) != active && Some(f.number) != self.busy)
+            .take_while(move |f| Some(f.number) != active && Some(f.number) != self.busy)
     }
 
     fn used(&self, file_bytes: u64) -> u64 {
@@ -135,10 +134,17 @@ impl Table {
         (at < self.blanks.len()).then(|| self.blanks.swap_remove(at))
     }
 
-    /// Decides: what is blank first, then a new file while the budget has room, so that sealed data stays readable here;
+    /// Decides, while there is no spare: what is blank first, if the budget has room for it, then a new file while the budget has room, so that sealed data stays readable here;
     /// then the oldest that is released.
     pub fn supply(&self, file_bytes: u64, budget: u64) -> Supply {
         let used = self.used(file_bytes);
+        let budget = for_files(file_bytes, budget);
+        if !self.blanks.is_empty() && used > budget && !self.disk_full {
+            return Supply::DiscardBlank;
+        }
+        if self.spare.is_some() {
+            return Supply::Nothing;
+        }
         if !self.blanks.is_empty() {
             return Supply::Blank;
         }
@@ -156,11 +162,14 @@ impl Table {
         let used = self.used(file_bytes);
         let released: u64 = self.released().map(|f| f.bytes).sum();
         let whole = self.released().filter(|f| f.bytes == file_bytes && f.kept.is_none()).count() as u64;
-        let ready = u64::from(self.spare.is_some()) + self.blanks.len() as u64;
-        let more = if self.disk_full { whole } else { (budget + released).saturating_sub(used) / file_bytes };
-        let bytes = (ready + more) * (file_bytes - BLOCK as u64);
+        let ready = u64::from(self.spare.is_some());
+        let blanks = self.blanks.len() as u64;
+        let more = match self.disk_full {
+            true => whole + blanks,
+            false => (for_files(file_bytes, budget) + released + blanks * file_bytes).saturating_sub(used) / file_bytes,
+        };
         let pinned = self.files.values().map(|f| f.bytes).sum::<u64>() - released;
-        Room { bytes, pinned, disk_full: self.disk_full }
+        Room { files: ready + more, pinned, disk_full: self.disk_full }
     }
 }
 
@@ -174,6 +183,12 @@ impl Files {
     pub fn tell_room(&self, queue: &Queue) {
         let table = self.lock();
         queue.set_room(table.room(self.file_bytes, self.budget));
+    }
+
+    /// Likewise, after a file was begun.
+    pub fn tell_begun(&self, queue: &Queue) {
+        let table = self.lock();
+        queue.begun(table.room(self.file_bytes, self.budget));
     }
 
     /// The part of the budget that only urgent frames may use.
@@ -228,7 +243,6 @@ impl Files {
         if wanted {
             self.writer.wake();
         }
-        self.changed.notify_all();
     }
 
     /// Nobody waits for room any more.
@@ -300,6 +314,12 @@ impl Files {
         self.rename(old, &path)?;
         Ok(Spare { number, path, bytes: self.file_bytes })
     }
+}
+
+/// What of the budget files may take: room for one condensed file is held back, for it is written while its original is
+/// still there.
+fn for_files(file_bytes: u64, budget: u64) -> u64 {
+    budget - file_bytes / 2
 }
 
 /// Whether the disk, or the user's share of it, is full.

@@ -9,7 +9,7 @@
 //!  88 CRC of the group before it u32    92 CRC of the directory u32 (condensed)
 //!  96 last group u64 (condensed)       104 its CRC u32 (condensed) 108 frames u32 (condensed)
 //! 112 losses u32 (condensed)           116 zero
-//! 128 must_read: u16 count, then each name as u8 length and UTF-8; must_write likewise
+//! 128 must_read: u16 count, then each name as u8 length and UTF-8; must_write and must_collect likewise
 //! 4092 CRC32C of all bytes before
 //! ```
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Header {
     /// Reads a block; `None` if it is not a whole header of this kind.
     ///
     /// # Errors
-    /// [`WalError::Unsupported`] for a whole header of another format or with unknown features.
+    /// [`WalError::Unsupported`] for a whole header of another format, or one that needs an unknown feature to be read.
     pub fn decode(kind: Kind, block: &[u8], path: &Path) -> Result<Option<Self>, WalError> {
         if block.len() < BLOCK || block[..8] != kind.magic() {
             return Ok(None);
@@ -114,9 +114,8 @@ impl Header {
         if format != FORMAT {
             return Err(unsupported(format!("WAL format {format}, and this version knows {FORMAT}")));
         }
-        // A reader that does not know a feature needed for writing could read on, but the WAL is always written to.
-        if let Some(name) = features(&block[128..CRC_AT]).into_iter().find(|name| !KNOWN.contains(&name.as_str())) {
-            return Err(unsupported(format!("it needs the feature '{name}'")));
+        if let Some(name) = features(block).into_iter().find_map(|(list, name)| (list == 0).then_some(name)) {
+            return Err(unsupported(format!("it needs the feature '{name}' to be read")));
         }
         Ok(Some(Self {
             kind,
@@ -143,16 +142,31 @@ impl Header {
     }
 }
 
-/// The names of both lists; the block's checksum was right, so what does not fit is not there.
-fn features(mut bytes: &[u8]) -> Vec<String> {
+/// Refuses a whole header of a file that may not be written to, nor be recycled, without a feature that is not known here.
+pub(crate) fn check_writable(block: &[u8], path: &Path) -> Result<(), WalError> {
+    match features(block).into_iter().next() {
+        None => Ok(()),
+        Some((list, name)) => {
+            let what = format!("it needs the feature '{name}' to be {}", ["read", "written to", "recycled"][list]);
+            Err(WalError::Unsupported { path: path.to_owned(), what })
+        }
+    }
+}
+
+/// The unknown names of the lists, with the list's number; the block's checksum was right, so what does not fit is not there.
+fn features(block: &[u8]) -> Vec<(usize, String)> {
+    let mut bytes = block.get(128..CRC_AT).unwrap_or_default();
     let mut names = Vec::new();
-    for _list in 0..2 {
+    for list in 0..3 {
         let Some((count, rest)) = bytes.split_first_chunk::<2>() else { break };
         bytes = rest;
         for _ in 0..u16::from_le_bytes(*count) {
             let Some((&len, rest)) = bytes.split_first() else { break };
             let Some((name, rest)) = rest.split_at_checked(usize::from(len)) else { break };
-            names.push(String::from_utf8_lossy(name).into_owned());
+            let name = String::from_utf8_lossy(name).into_owned();
+            if !KNOWN.contains(&name.as_str()) {
+                names.push((list, name));
+            }
             bytes = rest;
         }
     }
@@ -179,6 +193,7 @@ mod tests {
     #[test]
     fn a_header_reads_back_as_it_was_written_and_no_byte_of_it_may_change() {
         let block = header().encode();
+        assert_eq!(block[116..CRC_AT], [0; CRC_AT - 116], "nothing is said there in this format");
         assert_eq!(Header::decode(Kind::Kept, &block, Path::new("f")).unwrap(), Some(header()));
         assert_eq!(Header::decode(Kind::Wal, &block, Path::new("f")).unwrap(), None);
         for at in 0..BLOCK {
@@ -193,15 +208,18 @@ mod tests {
         let seal = |mut block: [u8; BLOCK]| {
             let crc = crc32c::crc32c(&block[..CRC_AT]);
             block[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
-            Header::decode(Kind::Kept, &block, Path::new("f")).unwrap_err().to_string()
+            let decoded = Header::decode(Kind::Kept, &block, Path::new("f"));
+            decoded.and_then(|_| check_writable(&block, Path::new("f"))).unwrap_err().to_string()
         };
         let mut future = header().encode();
         future[8] = 2;
         assert!(seal(future).contains("WAL format 2"));
-        for list in 0..2 {
+        for (list, what) in ["read", "written to", "recycled"].into_iter().enumerate() {
             let mut encrypted = header().encode();
             encrypted[128 + 2 * list..][..12].copy_from_slice(b"\x01\x00\x09encrypted");
-            assert!(seal(encrypted).contains("'encrypted'"));
+            let refused = seal(encrypted);
+            assert!(refused.contains("'encrypted'") && refused.contains(what), "{refused}");
         }
+        check_writable(&header().encode(), Path::new("f")).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::buffer::BLOCK;
 use super::fs::FileSystem;
 use super::group::GroupHead;
-use super::header::{Header, Kind};
+use super::header::{Header, Kind, check_writable};
 use super::kept::Directory;
 use super::names::Name;
 use super::window::Window;
@@ -25,6 +25,15 @@ pub(crate) enum Content {
     Headless(Option<(u64, GroupHead)>),
     /// Not there, though its number lies between others.
     Missing,
+}
+
+/// What the directory is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    /// To be shown.
+    Read,
+    /// To be written to, too.
+    Write,
 }
 
 /// One number of the WAL.
@@ -56,7 +65,7 @@ pub(crate) fn tag(identity: &Identity) -> [u8; 8] {
 
 impl Inventory {
     /// Lists the directory and reads every first block.
-    pub fn take(fs: &dyn FileSystem, dir: &Path) -> Result<Self, WalError> {
+    pub fn take(fs: &dyn FileSystem, dir: &Path, to: To) -> Result<Self, WalError> {
         let mut found = BTreeMap::<u64, Item>::new();
         let mut taken = Self { items: vec![], blanks: vec![], temporaries: vec![], identity: None, budget: None };
         let mut names: Vec<_> = fs.list(dir).map_err(|e| WalError::io("list", dir, &e))?;
@@ -65,8 +74,8 @@ impl Inventory {
         for entry in names {
             let path = dir.join(&entry.name);
             let (number, content) = match Name::parse(&entry.name) {
-                Some(Name::Wal(number)) => (number, wal_content(fs, &path, number)?),
-                Some(Name::Kept(number)) => (number, kept_content(fs, &path, number)?),
+                Some(Name::Wal(number)) => (number, wal_content(fs, &path, number, to)?),
+                Some(Name::Kept(number)) => (number, kept_content(fs, &path, number, to)?),
                 Some(Name::Temporary) => {
                     taken.temporaries.push(path);
                     continue;
@@ -127,18 +136,29 @@ impl Inventory {
     }
 }
 
-fn wal_content(fs: &dyn FileSystem, path: &Path, number: u64) -> Result<Content, WalError> {
+fn wal_content(fs: &dyn FileSystem, path: &Path, number: u64, to: To) -> Result<Content, WalError> {
     let mut window = Window::peep(fs, path)?;
-    Ok(match Header::decode(Kind::Wal, window.get(0, BLOCK)?, path)? {
+    let block = window.get(0, BLOCK)?;
+    let header = Header::decode(Kind::Wal, block, path)?;
+    if to == To::Write && header.is_some() {
+        check_writable(block, path)?;
+    }
+    Ok(match header {
         Some(header) if header.file == number => Content::Begun(header),
+        // It was begun if it has a group of its own all the same: then its header is not what was written.
+        Some(_) if GroupHead::looks_like_one(window.get(BLOCK as u64, BLOCK)?, number) => Content::Headless(None),
         Some(_) => Content::Blank,
         None => Content::Headless(None),
     })
 }
 
-fn kept_content(fs: &dyn FileSystem, path: &Path, number: u64) -> Result<Content, WalError> {
+fn kept_content(fs: &dyn FileSystem, path: &Path, number: u64, to: To) -> Result<Content, WalError> {
     let mut window = Window::open(fs, path)?;
-    Ok(match Directory::read(&mut window, path)? {
+    let directory = Directory::read(&mut window, path)?;
+    if to == To::Write && directory.is_some() {
+        check_writable(window.get(0, BLOCK)?, path)?;
+    }
+    Ok(match directory {
         Some(directory) if directory.header.file == number => Content::Kept(directory),
         _ => Content::KeptDamaged,
     })

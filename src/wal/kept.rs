@@ -7,7 +7,7 @@
 //! zeros to the next block, then the payloads one after the other, zeros to the next block
 //! ```
 //! It is written beside the original, synced, and then renamed: a file of this name is whole.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::buffer::{BLOCK, Buffer, Pool};
@@ -82,24 +82,12 @@ impl Directory {
         dir: &Path,
         payload: &mut dyn FnMut(&KeptFrame, Put<'_>) -> Result<(), WalError>,
     ) -> Result<u64, WalError> {
-        let (temporary, path) = (names::kept_temporary(dir, self.header.file), names::kept(dir, self.header.file));
-        match fs.remove(&temporary) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(WalError::io("remove", temporary, &e)),
-            _ => {}
-        }
-        let file = fs.open(&temporary, Open::Create).map_err(|e| WalError::io("create", &temporary, &e))?;
-        let mut stage = Stage { file, path: &temporary, buffer: Pool::new(1, STAGE).take(STAGE), filled: 0, at: 0 };
-        let directory = self.encode();
-        self.header.kept.directory_crc = crc32c::crc32c(&directory);
-        stage.put(&self.header.encode())?;
-        stage.put(&directory)?;
-        stage.pad()?;
+        let mut writing = Writing::begin(self, fs, dir)?;
         for frame in &self.frames {
-            payload(frame, &mut |bytes| stage.put(bytes))?;
+            payload(frame, &mut |bytes| writing.put(bytes))?;
         }
-        let len = stage.finish()?;
-        fs.rename(&temporary, &path).map_err(|e| WalError::io("rename", &temporary, &e))?;
-        fs.sync_dir(dir).map_err(|e| WalError::io("sync", dir, &e))?;
+        let len = writing.finish()?;
+        writing.publish(fs, dir)?;
         Ok(len)
     }
 
@@ -158,17 +146,38 @@ pub(crate) fn index(directory: &Directory) -> Vec<(u64, u64)> {
     directory.frames.iter().map(place).collect()
 }
 
-/// Gathers small pieces into block-aligned writes.
-struct Stage<'a> {
+/// A condensed file that is being written, in block-aligned pieces.
+pub(crate) struct Writing {
+    number: u64,
     file: Arc<dyn File>,
-    path: &'a Path,
+    /// Its name until it is whole.
+    path: PathBuf,
     buffer: Buffer,
     filled: usize,
     at: u64,
 }
 
-impl Stage<'_> {
-    fn put(&mut self, mut bytes: &[u8]) -> Result<(), WalError> {
+impl Writing {
+    /// Makes the file, with everything that stands before the payloads.
+    pub fn begin(directory: &mut Directory, fs: &dyn FileSystem, dir: &Path) -> Result<Self, WalError> {
+        let number = directory.header.file;
+        let path = names::kept_temporary(dir, number);
+        match fs.remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(WalError::io("remove", path, &e)),
+            _ => {}
+        }
+        let file = fs.open(&path, Open::Create).map_err(|e| WalError::io("create", &path, &e))?;
+        let mut writing = Self { number, file, path, buffer: Pool::new(1, STAGE).take(STAGE), filled: 0, at: 0 };
+        let bytes = directory.encode();
+        directory.header.kept.directory_crc = crc32c::crc32c(&bytes);
+        writing.put(&directory.header.encode())?;
+        writing.put(&bytes)?;
+        writing.pad()?;
+        Ok(writing)
+    }
+
+    /// Appends bytes of a payload.
+    pub fn put(&mut self, mut bytes: &[u8]) -> Result<(), WalError> {
         while !bytes.is_empty() {
             let n = bytes.len().min(self.buffer.capacity() - self.filled);
             self.buffer.bytes_mut()[self.filled..self.filled + n].copy_from_slice(&bytes[..n]);
@@ -181,22 +190,30 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Makes the bytes durable; returns how many there are.
+    pub fn finish(&mut self) -> Result<u64, WalError> {
+        self.pad()?;
+        self.flush()?;
+        self.file.sync().map_err(|e| WalError::io("sync", &self.path, &e))?;
+        Ok(self.at)
+    }
+
+    /// Gives the file its name. After an error nobody knows which name a power cut would leave.
+    pub fn publish(&self, fs: &dyn FileSystem, dir: &Path) -> Result<(), WalError> {
+        let named = fs.rename(&self.path, &names::kept(dir, self.number));
+        named.map_err(|e| WalError::io("rename", &self.path, &e))?;
+        fs.sync_dir(dir).map_err(|e| WalError::io("sync", dir, &e))
+    }
+
     fn pad(&mut self) -> Result<(), WalError> {
         self.put(&[0; BLOCK][..self.filled.next_multiple_of(BLOCK) - self.filled])
     }
 
     fn flush(&mut self) -> Result<(), WalError> {
         write_full(&*self.file, &self.buffer.bytes()[..self.filled], self.at)
-            .map_err(|e| WalError::io("write", self.path, &e))?;
+            .map_err(|e| WalError::io("write", &self.path, &e))?;
         self.at += self.filled as u64;
         self.filled = 0;
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<u64, WalError> {
-        self.pad()?;
-        self.flush()?;
-        self.file.sync().map_err(|e| WalError::io("sync", self.path, &e))?;
-        Ok(self.at)
     }
 }

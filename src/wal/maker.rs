@@ -43,10 +43,7 @@ impl Maker {
         if table.ended || table.failed.is_some() {
             return Choice::End;
         }
-        let supply = match table.spare {
-            Some(_) => Supply::Nothing,
-            None => table.supply(files.file_bytes, files.budget),
-        };
+        let supply = table.supply(files.file_bytes, files.budget);
         if supply == Supply::Nothing {
             return if table.disk_full { Choice::Look } else { Choice::Nothing };
         }
@@ -54,6 +51,7 @@ impl Maker {
         let number = table.next;
         let old = match &supply {
             Supply::Blank => table.take_blank(&names::wal(&files.dir, number)),
+            Supply::DiscardBlank => table.blanks.pop(),
             Supply::Recycle(file) | Supply::Discard(file) => table.files.remove(file).map(|live| {
                 live.retired.store(true, Ordering::SeqCst);
                 live.path.clone()
@@ -61,7 +59,7 @@ impl Maker {
             Supply::Create | Supply::Nothing => None,
         };
         match (supply, old) {
-            (Supply::Discard(_), Some(old)) => Choice::Discard(old),
+            (Supply::Discard(_) | Supply::DiscardBlank, Some(old)) => Choice::Discard(old),
             (Supply::Blank | Supply::Recycle(_), Some(old)) => Choice::Reuse(old, number),
             _ => Choice::Create(number),
         }

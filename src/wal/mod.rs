@@ -64,6 +64,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use accept::accept_loss;
+pub use condense::Condensing;
 pub use drive::Drive;
 pub use engine::Wal;
 pub use error::WalError;

@@ -36,11 +36,11 @@ pub(crate) struct QueueLimits {
 
 struct State {
     frames: VecDeque<Waiting>,
-    /// What the frames will take on disk, but for padding.
+    /// What the frames and their entries take, but for padding.
     bytes: u64,
     room: Room,
-    /// Bytes left in the file that is being written.
-    active: u64,
+    /// Where the frames will come to lie.
+    plan: Plan,
     /// The number of frames at which the writer wants to be woken.
     wake_at: usize,
     /// How many of the frames are not patient.
@@ -74,6 +74,53 @@ pub(crate) enum Ready {
     Failed,
 }
 
+impl QueueLimits {
+    /// What a file can take.
+    fn file_capacity(&self) -> u64 {
+        self.file_bytes - BLOCK as u64
+    }
+}
+
+/// Where the frames that wait will come to lie: as the writer takes them, if nothing else comes. What comes later goes behind
+/// them, so the plan holds until they are written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Plan {
+    /// Files that will be begun.
+    files: u64,
+    /// What the last of them can take before its last group, which is not closed yet.
+    left: u64,
+    /// That group.
+    frames: usize,
+    payload: u64,
+}
+
+impl Plan {
+    /// With so many more frames that go together.
+    fn with(self, count: usize, payload: u64, limits: &QueueLimits) -> Self {
+        let grown = Self { frames: self.frames + count, payload: self.payload + payload, ..self };
+        let len = group_len(grown.frames, grown.payload);
+        if len <= self.left && (self.frames == 0 || len <= limits.group_max_bytes && grown.frames <= GROUP_FRAMES_MAX) {
+            return grown;
+        }
+        let next = Self { left: self.end(), frames: count, payload, ..self };
+        match group_len(count, payload) <= next.left {
+            true => next,
+            false => Self { files: self.files + 1, left: limits.file_capacity(), ..next },
+        }
+    }
+
+    /// What the last file can take behind its last group.
+    fn end(&self) -> u64 {
+        let len = if self.frames == 0 { 0 } else { group_len(self.frames, self.payload) };
+        self.left.saturating_sub(len)
+    }
+
+    /// What is left of so many files that can be begun; `None` if they are not enough.
+    fn free(&self, files: u64, limits: &QueueLimits) -> Option<u64> {
+        Some(files.checked_sub(self.files)? * limits.file_capacity() + self.end())
+    }
+}
+
 /// Length of a frame's payload.
 pub(crate) fn payload_len(append: &Append) -> usize {
     append.head.map_or(0, |head| head.len()) + append.body.len()
@@ -85,7 +132,7 @@ impl Queue {
             frames: VecDeque::new(),
             bytes: 0,
             room: Room::default(),
-            active: 0,
+            plan: Plan::default(),
             wake_at: NEVER,
             impatient: 0,
             lingers: false,
@@ -120,16 +167,16 @@ impl Queue {
         }
         let mut state = self.lock();
         state.may_end()?;
-        let free = (state.active + state.room.bytes).saturating_sub(state.bytes);
         let keep = if urgent { 0 } else { self.limits.reserve };
-        let cost = (frames * ENTRY_LEN) as u64 + payload;
-        if free < cost + keep {
+        let plan = state.plan.with(frames, payload, &self.limits);
+        if plan.free(state.room.files, &self.limits).is_none_or(|free| free < keep) {
             return Err(match state.room.disk_full {
                 true => WalError::DiskFull(self.limits.dir.clone()),
                 false => WalError::NoSpace { pinned: state.room.pinned, budget: self.limits.budget },
             });
         }
-        state.bytes += cost;
+        state.bytes += (frames * ENTRY_LEN) as u64 + payload;
+        state.plan = plan;
         Ok(state)
     }
 
@@ -146,7 +193,7 @@ impl Queue {
     /// What there is to be written; `left` is how much the file being written can still take.
     pub fn ready(&self, left: u64) -> Ready {
         let mut state = self.lock();
-        state.active = left;
+        state.at(left);
         let ready = match (state.frames.is_empty(), &state.end) {
             (_, Some(End::Failed(_))) => Ready::Failed,
             (false, _) => Ready::Frames,
@@ -185,13 +232,16 @@ impl Queue {
             let grown = group_len(group.len() + count, payload + len);
             let full = grown > self.limits.group_max_bytes || group.len() + count > GROUP_FRAMES_MAX;
             if count == 0 || grown > left || full && !group.is_empty() {
-                return;
+                break;
             }
             payload += len;
             let from = group.len();
             group.extend(state.frames.drain(..count).map(|waiting| waiting.append));
             state.impatient -= group[from..].iter().filter(|append| !append.patient).count();
             state.bytes -= (count * ENTRY_LEN) as u64 + len;
+        }
+        if state.frames.is_empty() {
+            state.plan = Plan { left: state.plan.end(), frames: 0, payload: 0, ..state.plan }; // its last group is closed
         }
     }
 
@@ -200,9 +250,30 @@ impl Queue {
         self.lock().room = room;
     }
 
+    /// Tells that a file was begun, and what room there is beside it.
+    pub fn begun(&self, room: Room) {
+        let mut state = self.lock();
+        state.room = room;
+        match state.plan.files.checked_sub(1) {
+            Some(files) => state.plan.files = files,
+            None => state.plan = Plan { left: self.limits.file_capacity(), ..Plan::default() },
+        }
+    }
+
     /// Tells how much the file being written can still take.
     pub fn set_active(&self, left: u64) {
-        self.lock().active = left;
+        self.lock().at(left);
+    }
+
+    /// Makes place for a group without frames in a file that can take `left` bytes, unless frames have come: then they go
+    /// first.
+    pub fn make_place(&self, left: u64) -> bool {
+        let mut state = self.lock();
+        let empty = state.frames.is_empty();
+        if empty {
+            state.at(left.saturating_sub(group_len(0, 0)));
+        }
+        empty
     }
 
     /// No further appends; what waits is still written.
@@ -242,6 +313,13 @@ impl Queue {
 }
 
 impl State {
+    /// The file being written can still take `left` bytes. With frames in the queue the plan has counted that already.
+    fn at(&mut self, left: u64) {
+        if self.frames.is_empty() {
+            self.plan = Plan { left, ..Plan::default() };
+        }
+    }
+
     fn add(&mut self, append: Append, joined: bool) {
         self.impatient += usize::from(!append.patient);
         self.frames.push_back(Waiting { append, joined });

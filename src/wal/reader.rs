@@ -111,14 +111,20 @@ impl Reader {
         let from = begin / BLOCK as u64 * BLOCK as u64;
         let span = usize::try_from(end + u64::from(last.len) - from).expect("a run fits in memory");
         let mut buffer = self.pool.take(span.next_multiple_of(BLOCK));
-        let file = self.file(live, direct);
+        let opened = self.file(live, direct);
         let retired = || live.retired.load(Ordering::SeqCst);
-        let read =
-            file.and_then(|file| read_full(&*file, &mut buffer.bytes_mut()[..span.next_multiple_of(BLOCK)], from));
+        let read = opened.map(|file| read_full(&*file, &mut buffer.bytes_mut()[..span.next_multiple_of(BLOCK)], from));
         if retired() {
             return Err(Again::Retired);
         }
-        let n = read.map_err(|e| Again::Failed(WalError::io("read", &live.path, &e)))?;
+        let n = match read.map_err(|e| Again::Failed(WalError::io("open", &live.path, &e)))? {
+            Ok(n) => n,
+            // What cannot be read is damage, of one frame.
+            Err(_) if positions.len() == 1 => return Err(Again::Wrong(*last)),
+            Err(_) => {
+                return positions.iter().try_for_each(|p| self.try_read(live, std::slice::from_ref(p), direct, pieces));
+            }
+        };
         let base = buffer.freeze();
         let range = |place: u64, p: &Position| {
             let begin = usize::try_from(place - from).expect("a run fits in memory");

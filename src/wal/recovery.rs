@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::fs::FileSystem;
-use super::inventory::{Content, Inventory, Item, tag};
+use super::inventory::{Content, Inventory, Item, To, tag};
 use super::kept::Directory;
 use super::scan::{Place, Scan, Scanned, ScannedFile};
 use super::{Damage, FileStat, Identity, Torn, Visit, WalError, WalOptions, names};
@@ -16,6 +16,10 @@ pub struct Recovered {
     pub first_group: u64,
     /// The last valid group, 0 if there never was one.
     pub last_group: u64,
+    /// Its CRC.
+    pub last_crc: u32,
+    /// Whether something newer than the end follows it, or a block that cannot be read: a copy from before has nothing there.
+    pub newer_beyond: bool,
     /// A last group that was never acknowledged; [`super::Wal::start`] cuts it.
     pub torn: Option<Torn>,
     /// Damage that was accepted, or that leaves the directory of its group intact.
@@ -38,9 +42,21 @@ pub(crate) struct Rest {
     pub cuts: Vec<(PathBuf, u64)>,
     pub last: Option<Place>,
     pub last_crc: u32,
+    /// Whether the last group has frames: then it needs a successor.
+    pub last_has_frames: bool,
     pub blanks: Vec<(PathBuf, u64)>,
     pub temporaries: Vec<PathBuf>,
     pub budget: Option<u64>,
+    /// Groups up to this one are lost, and that is accepted.
+    pub above: Option<u64>,
+}
+
+impl Recovered {
+    /// Lets groups go on above this number, after a loss of the end was accepted: a file notes the jump, and every later
+    /// recovery tells of it as of accepted damage. A number that the WAL has reached changes nothing.
+    pub fn go_on_above(&mut self, group: u64) {
+        self.rest.above = Some(group).filter(|group| *group > self.last_group);
+    }
 }
 
 impl std::fmt::Debug for Recovered {
@@ -115,18 +131,21 @@ fn open(
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> Result<Recovered, WalError> {
     let lock = lock(fs, options)?;
-    let inventory = Inventory::take(fs, &options.dir)?;
+    let inventory = Inventory::take(fs, &options.dir, if stop { To::Write } else { To::Read })?;
     let scanned = scan(fs, &inventory, stop, visit)?;
     let last_file = scanned.files.last();
+    let last_crc = last_file.map_or(0, |f| f.last_crc);
     let rest = Rest {
         lock,
-        last_crc: last_file.map_or(0, |f| f.last_crc),
+        last_crc,
+        last_has_frames: scanned.last_head.is_some_and(|head| head.frames > 0),
         kept: inventory.items.into_iter().filter_map(kept_directory).collect(),
         cuts: scanned.cuts.clone(),
         last: scanned.last.clone(),
         blanks: inventory.blanks,
         temporaries: inventory.temporaries,
         budget: inventory.budget,
+        above: None,
         scanned: scanned.files.clone(),
     };
     let mut identity = inventory.identity;
@@ -142,9 +161,11 @@ fn open(
             .find(|s| s.first_group <= s.last_group)
             .map_or(0, |s| s.first_group),
         last_group: last_file.map_or(0, |f| f.stat.last_group),
+        last_crc,
         os_tail_uncertain: scanned.os_tail_uncertain(fs.boot()),
         bytes: scanned.bytes,
         files: scanned.files.into_iter().map(|f| f.stat).collect(),
+        newer_beyond: scanned.newer_beyond,
         torn: scanned.torn,
         damage: scanned.damage,
         rest,

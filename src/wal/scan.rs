@@ -11,7 +11,7 @@ use super::fs::FileSystem;
 use super::group::{FLAG_CLOSED, FLAG_UNSYNCED, GroupHead};
 use super::inventory::{Content, Item, Search, blocks, search};
 use super::kept::Directory;
-use super::window::Window;
+use super::window::{UNREADABLE, Window};
 use super::{Damage, DamageKind, FileStat, Position, Torn, Visit, WalError};
 
 /// Where a group lies.
@@ -50,6 +50,8 @@ pub(crate) struct Scanned {
     pub last_head: Option<GroupHead>,
     /// Whether groups were cut that a reboot tore from a WAL that does not sync.
     pub reboot_cut: bool,
+    /// Whether the end is followed by what is newer than it, or by what cannot be read.
+    pub newer_beyond: bool,
     pub bytes: u64,
 }
 
@@ -270,11 +272,13 @@ impl<'a> Scan<'a> {
 
     /// The WAL ends here: what is beyond goes.
     fn end(&mut self, window: &mut Window, item: &Item, at: u64, salt: u64) -> Result<(), WalError> {
+        self.out.newer_beyond = window.get(at, BLOCK)?.starts_with(UNREADABLE);
         for block in blocks(window).filter(|block| *block >= at) {
             let Some(head) = GroupHead::peek(window.get(block, BLOCK)?, self.tag, item.number) else { continue };
             if head.salt != salt {
                 continue;
             }
+            self.out.newer_beyond = true; // its groups rise, and what a recycled file held has another number
             self.out.cuts.push((item.path.clone(), block));
             if block == at {
                 let bytes = u64::from(head.len).min(window.len() - at);

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::buffer::{BLOCK, Pool};
@@ -10,7 +10,8 @@ use super::drive::{Driven, Part, Running, Signal};
 use super::engine::{Handle, Shared};
 use super::files::{Files, LiveFile, Spare, Table};
 use super::fs::{FileSystem, Open, read_full, write_full};
-use super::kept::index;
+use super::header::{Header, KeptPart, Kind};
+use super::kept::{Directory, Loss, index};
 use super::maker::{Filling, Maker};
 use super::metrics::WalMetrics;
 use super::patience::Patience;
@@ -20,7 +21,7 @@ use super::recovery::Rest;
 use super::scan::{Place, ScannedFile};
 use super::tail::Tail;
 use super::writer::{Active, Phase, Writer};
-use super::{Drive, Identity, Recovered, Wal, WalError, WalOptions, names};
+use super::{DamageKind, Drive, FileStat, Identity, Recovered, Wal, WalError, WalOptions, names};
 use crate::base::{Clock, Metrics, Random};
 
 /// The very first file is small, so that an empty directory is ready at once; later ones are made ahead of need.
@@ -65,9 +66,13 @@ impl Wal {
             let what = format!("it belongs to WAL {} of broker {}", old.wal_id, old.broker_id);
             return Err(WalError::Foreign { path: options.dir.clone(), what });
         }
-        let Recovered { identity: old, last_group, rest, .. } = recovered;
+        let Recovered { identity: old, mut last_group, mut rest, .. } = recovered;
         let fs = &*around.fs;
         make_safe(fs, &rest)?;
+        if let Some(above) = rest.above {
+            note_jump(fs, options, identity, last_group, above, &mut rest)?;
+            last_group = above;
+        }
         let blanks = tidy(fs, options, &rest)?;
         let io = |e| WalError::io("ask for the free space of", &options.dir, &e);
         let space = fs.space(&options.dir).map_err(io)?;
@@ -79,13 +84,12 @@ impl Wal {
             file_bytes: options.file_bytes,
             budget,
             table: Mutex::new(table(&rest, blanks)),
-            changed: Condvar::new(),
             maker: Signal::default(),
             writer: Arc::default(),
         });
         let next = last_group + 1;
         let active = open_active(&files, &rest, next, &around.random)?;
-        let shared = Arc::new(Shared::new(files, options, around, rest.lock, last_group));
+        let shared = Arc::new(Shared::new(files, options, around, rest.lock, (last_group, rest.last_crc)));
         let writer = Writer {
             active,
             next,
@@ -98,7 +102,7 @@ impl Wal {
             crowd: 0,
             last_sync: Duration::ZERO,
             patience: Patience::default(),
-            alone: false,
+            alone: rest.last_has_frames,
             quiet_until: None,
             phase: Phase::Look,
             shared: shared.clone(),
@@ -119,7 +123,7 @@ impl Shared {
         options: &WalOptions,
         around: &Surroundings,
         lock: Box<dyn Send + Sync>,
-        last_group: u64,
+        (last_group, last_crc): (u64, u32),
     ) -> Self {
         let limits = QueueLimits {
             file_bytes: options.file_bytes,
@@ -132,7 +136,7 @@ impl Shared {
         let shared = Self {
             options: options.clone(),
             queue: Queue::new(limits, files.writer.clone()),
-            tail: Tail::new(options.tail_bytes),
+            tail: Tail::new(options.tail_bytes, (last_group, last_crc)),
             durable: AtomicU64::new(last_group),
             metrics: WalMetrics::new(&around.metrics),
             clock: around.clock.clone(),
@@ -140,9 +144,8 @@ impl Shared {
             reader: Reader::new(files.clone(), around.drive.clone()),
             pool: Pool::new(4, group_max),
             on_fatal: around.on_fatal.clone(),
-            condensing: Mutex::default(),
             files,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(lock.into())),
         };
         shared.tell_room();
         shared
@@ -184,11 +187,52 @@ fn make_safe(fs: &dyn FileSystem, rest: &Rest) -> Result<(), WalError> {
     Ok(())
 }
 
+/// Writes a file without frames that says that the groups up to `above` are lost; the next one begins behind them.
+fn note_jump(
+    fs: &dyn FileSystem,
+    options: &WalOptions,
+    identity: Identity,
+    last_group: u64,
+    above: u64,
+    rest: &mut Rest,
+) -> Result<(), WalError> {
+    let file = rest.scanned.iter().map(|f| f.stat.file).max().unwrap_or(0) + 1;
+    let loss =
+        Loss { at: 0, len: 0, first_group: last_group + 1, last_group: above, kind: DamageKind::Missing, frame: None };
+    let header = Header {
+        kind: Kind::Kept,
+        identity,
+        file,
+        salt: 0,
+        budget: rest.budget.unwrap_or(0),
+        first_group: last_group + 1,
+        previous_crc: rest.last_crc,
+        kept: KeptPart { last_group: above, ..KeptPart::default() },
+    };
+    // A blank file of that number gives way to it: it would be taken for the original.
+    let blank = names::wal(&options.dir, file);
+    match fs.remove(&blank) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(WalError::io("remove", blank, &e)),
+        _ => rest.blanks.retain(|(path, _)| *path != blank),
+    }
+    let mut directory = Directory { header, frames: Vec::new(), losses: vec![loss] };
+    let bytes = directory.write(fs, &options.dir, &mut |_, _| Ok(()))?;
+    let stat = FileStat { file, first_group: last_group + 1, last_group: above, bytes, kept: true, released: false };
+    let path = names::kept(&options.dir, file);
+    rest.scanned.push(ScannedFile { stat, path, salt: 0, previous_crc: rest.last_crc, last_crc: 0, end: 0 });
+    rest.kept.push((file, directory));
+    (rest.last_crc, rest.last_has_frames) = (0, false);
+    Ok(())
+}
+
 /// Removes what is half-made or of the wrong size; returns the blank files that can be used.
 fn tidy(fs: &dyn FileSystem, options: &WalOptions, rest: &Rest) -> Result<Vec<PathBuf>, WalError> {
     let (blanks, odd): (Vec<_>, Vec<_>) = rest.blanks.iter().partition(|(_, len)| *len == options.file_bytes);
     for path in rest.temporaries.iter().chain(odd.iter().map(|(path, _)| path)) {
-        fs.remove(path).map_err(|e| WalError::io("remove", path, &e))?;
+        match fs.remove(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(WalError::io("remove", path, &e)),
+            _ => {}
+        }
     }
     fs.sync_dir(&options.dir).map_err(|e| WalError::io("sync", &options.dir, &e))?;
     Ok(blanks.into_iter().map(|(path, _)| path.clone()).collect())

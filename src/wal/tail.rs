@@ -15,6 +15,8 @@ pub(crate) struct Tail {
 
 #[derive(Default)]
 struct Ring {
+    /// Number and CRC of the last group that is synced.
+    synced: (u64, u32),
     first: u64,
     bytes: u64,
     groups: VecDeque<TailGroup>,
@@ -29,16 +31,29 @@ struct TailGroup {
 }
 
 impl Tail {
-    /// Keeps at most `max` bytes of buffers.
-    pub fn new(max: u64) -> Self {
-        Self { max, ring: RwLock::default() }
+    /// Keeps at most `max` bytes of buffers; `synced` is the group with which the WAL goes on.
+    pub fn new(max: u64, synced: (u64, u32)) -> Self {
+        Self { max, ring: RwLock::new(Ring { synced, ..Ring::default() }) }
     }
 
-    /// Adds the newest group; the oldest go as far as needed.
-    pub fn push(&self, number: u64, at: u64, bytes: Bytes, capacity: u64) {
+    /// Number and CRC of the last group that is synced.
+    pub fn synced(&self) -> (u64, u32) {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).synced
+    }
+
+    /// A sync covered everything up to this group.
+    pub fn sync(&self, number: u64, crc: u32) {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).synced = (number, crc);
+    }
+
+    /// Adds the newest group, with its CRC if it is synced; the oldest go as far as needed.
+    pub fn push(&self, number: u64, at: u64, bytes: Bytes, capacity: u64, synced: Option<u32>) {
         let mut gone = Vec::new();
         {
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(crc) = synced {
+                ring.synced = (number, crc);
+            }
             if ring.groups.is_empty() {
                 ring.first = number;
             }

@@ -1,4 +1,7 @@
 //! Reads a file from front to back through one buffer, so that recovery and condensing need few and large reads.
+//!
+//! A block that the disk does not give is as damaged as one with other bytes than were written: it reads as bytes that
+//! nobody writes, and no checksum will match them.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +11,8 @@ use super::fs::{File, FileSystem, Open, read_full};
 
 /// Bytes asked for at once: large enough that the disk streams, small enough for any machine.
 const CHUNK: usize = 4 << 20;
+/// What stands in the place of bytes that cannot be read.
+pub(crate) const UNREADABLE: &[u8] = b"this byte cannot be read ";
 
 /// A moving view of a file.
 pub(crate) struct Window {
@@ -66,12 +71,32 @@ impl Window {
             self.buf.resize(len, 0);
         }
         let missing = &mut self.buf[keep..len.max(keep)];
-        let read =
-            read_full(&*self.file, missing, at + keep as u64).map_err(|e| WalError::io("read", &self.path, &e))?;
+        let read = read_or_mark(&*self.file, missing, at + keep as u64);
         if read < missing.len() {
             return Err(WalError::io("read", &self.path, &std::io::ErrorKind::UnexpectedEof.into()));
         }
         self.have += read;
         Ok(())
     }
+}
+
+/// Reads like [`read_full`]; where that fails, block by block, with marks in the place of those that cannot be read.
+fn read_or_mark(file: &dyn File, buf: &mut [u8], from: u64) -> usize {
+    if let Ok(read) = read_full(file, buf, from) {
+        return read;
+    }
+    let mut done = 0;
+    while done < buf.len() {
+        let at = from + done as u64;
+        let to_border = BLOCK - usize::try_from(at % BLOCK as u64).unwrap_or(0);
+        let end = (done + to_border).min(buf.len());
+        let piece = &mut buf[done..end];
+        match read_full(file, piece, at) {
+            Ok(read) if read < piece.len() => return done + read,
+            Ok(_) => {}
+            Err(_) => piece.iter_mut().zip(UNREADABLE.iter().cycle()).for_each(|(to, mark)| *to = *mark),
+        }
+        done = end;
+    }
+    done
 }

@@ -140,7 +140,7 @@ impl Writer {
                 }
                 if self.active.left() == 0 {
                     self.begin_roll()?;
-                } else {
+                } else if self.shared.queue.make_place(self.active.left()) {
                     self.group(&[], 0)?;
                     return Ok(Some(Step::Again));
                 }
@@ -185,10 +185,10 @@ impl Writer {
 
     /// Ends with an empty group, so that the last frame has a successor, and with everything synced.
     fn close(&mut self) -> Result<(), WalError> {
-        self.sync()?;
+        self.sync_all()?;
         if self.active.left() > 0 {
             self.group(&[], FLAG_CLOSED)?;
-            self.sync()?;
+            self.sync_all()?;
         }
         Ok(())
     }
@@ -197,9 +197,16 @@ impl Writer {
         self.active.file.sync().map_err(|e| WalError::io("sync", &self.active.live.path, &e))
     }
 
+    /// Syncs everything up to the last group.
+    fn sync_all(&self) -> Result<(), WalError> {
+        self.sync()?;
+        self.shared.tail.sync(self.next - 1, self.previous_crc);
+        Ok(())
+    }
+
     fn begin_roll(&mut self) -> Result<(), WalError> {
         if self.shared.options.durability == Durability::Os {
-            self.sync()?; // only the newest file may lose anything in a power cut
+            self.sync_all()?; // only the newest file may lose anything in a power cut
         }
         self.phase = Phase::Roll;
         Ok(())
@@ -218,7 +225,8 @@ impl Writer {
         let salt = self.random.u64();
         let (file, live) = self.shared.files.begin(&spare, salt, self.next, self.previous_crc)?;
         self.active = Active { file, live, salt, at: BLOCK as u64 };
-        self.shared.tell_room();
+        self.shared.files.tell_begun(&self.shared.queue);
+        self.shared.show_space();
         self.phase = Phase::Look;
         Ok(None)
     }
@@ -235,7 +243,7 @@ impl Writer {
         let sum = self.encode(&order, flags, len, payload, &mut buffer);
         self.write(&buffer, len)?;
         self.crowd = frames.len() + self.shared.queue.len();
-        self.publish(&order, buffer, len);
+        self.publish(&order, buffer, len, sum);
         self.previous_crc = sum;
         self.next += 1;
         self.active.at += len;
@@ -303,11 +311,12 @@ impl Writer {
     /// The group is durable: first it can be read, then those who wait are told, and only then does
     /// [`super::Wal::durable_group`] say so: whoever asks it finds every frame up to there with its sink. (The log computes
     /// from it what may be released.)
-    fn publish(&self, order: &[&Append], buffer: Buffer, len: u64) {
+    fn publish(&self, order: &[&Append], buffer: Buffer, len: u64, crc: u32) {
         let shared = &self.shared;
         let capacity = buffer.capacity() as u64;
         let (bytes, cost) = if order.is_empty() { (bytes::Bytes::new(), 0) } else { (buffer.freeze(), capacity) };
-        shared.tail.push(self.next, self.active.at, bytes, cost);
+        let synced = (shared.options.durability == Durability::Fsync).then_some(crc);
+        shared.tail.push(self.next, self.active.at, bytes, cost, synced);
         self.active.live.last_group.store(self.next, Ordering::SeqCst);
         shared.queue.set_active(self.active.left() - len);
         shared.metrics.wrote(order, len);

@@ -438,17 +438,15 @@ impl Mover {
             files.into_iter().filter(|file| !tried.contains_key(file)).take(CONDENSE_TRIES).collect()
         };
         for file in files {
-            let (wal, needed) = (self.core.wal.clone(), self.needed());
-            match self.core.env.tasks.blocking_cold(move || wal.condense(file, &needed)).await {
-                Ok(Ok(Condensed::Done { kept })) => {
+            match self.core.wal.condense_beside(&self.core.env.tasks, file, self.needed()).await {
+                Ok(Condensed::Done { kept }) => {
                     tracing::info!(file, kept, "condensed a WAL file");
                     return;
                 }
-                Ok(Ok(Condensed::TooMuch { needed })) => {
+                Ok(Condensed::TooMuch { needed }) => {
                     tracing::debug!(file, needed, "most of a WAL file is still needed");
                 }
-                Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
-                Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
+                Err(error) => tracing::warn!(file, %error, "a WAL file was not condensed"),
             }
             self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(file, now);
         }

@@ -227,7 +227,7 @@ async fn upload(
     books: Books,
 ) -> Result<Encoded, SealError> {
     let core = &partition.0.core;
-    let encoding = Encoding::new(&core.wal, spec, run, seal_bytes, books)?;
+    let encoding = Box::new(Encoding::new(&core.wal, spec, run, seal_bytes, books)?);
     let mut upload = store.upload(path).await?;
     match encode(&core.env.tasks, encoding, &mut upload).await {
         Ok(encoded) => {
@@ -245,7 +245,7 @@ async fn upload(
 }
 
 /// Writes what was made while the next is made.
-async fn encode(tasks: &Tasks, mut encoding: Encoding, upload: &mut Upload) -> Result<Encoded, SealError> {
+async fn encode(tasks: &Tasks, mut encoding: Box<Encoding>, upload: &mut Upload) -> Result<Encoded, SealError> {
     let mut made = Vec::new();
     loop {
         let making = tasks.blocking_cold(move || encoding.step());
@@ -255,7 +255,7 @@ async fn encode(tasks: &Tasks, mut encoding: Encoding, upload: &mut Upload) -> R
             Step::More(rest, chunks) => (encoding, made) = (rest, chunks),
             Step::Last(encoded, chunks) => {
                 write_all(upload, chunks).await?;
-                return Ok(encoded);
+                return Ok(*encoded);
             }
         }
     }
@@ -287,8 +287,8 @@ struct Encoding {
 
 /// What one step of an encoding made.
 enum Step {
-    More(Encoding, Vec<Bytes>),
-    Last(Encoded, Vec<Bytes>),
+    More(Box<Encoding>, Vec<Bytes>),
+    Last(Box<Encoded>, Vec<Bytes>),
 }
 
 impl Encoding {
@@ -309,7 +309,7 @@ impl Encoding {
     }
 
     /// Goes on until there are bytes of the object, or all of it is made. Blocks.
-    fn step(mut self) -> Result<Step, SealError> {
+    fn step(mut self: Box<Self>) -> Result<Step, SealError> {
         while !self.spans.as_slice().is_empty() && self.encoder.weight() < self.seal_bytes {
             if self.read.as_slice().is_empty() {
                 let part = parts(self.spans.as_slice()).next().unwrap_or_default();
@@ -335,9 +335,10 @@ impl Encoding {
                 }
             }
         }
-        let mixed = self.encoder.mixed();
-        let (rest, meta) = self.encoder.finish(self.next)?;
-        Ok(Step::Last(Encoded { meta, taken: self.taken, books: self.books, mixed }, rest))
+        let Self { encoder, books, taken, next, .. } = *self;
+        let mixed = encoder.mixed();
+        let (rest, meta) = encoder.finish(next)?;
+        Ok(Step::Last(Box::new(Encoded { meta, taken, books, mixed }), rest))
     }
 }
 

@@ -5,7 +5,7 @@
 //! was durable, plus any part of what was pending, in any order, torn at sectors of 512 bytes; names as of any moment since
 //! the last directory sync. A sync that is made to fail forgets its pending writes as Linux does: they stay readable, and
 //! no later sync brings them to the disk.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +59,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Written since the last sync, oldest first.
     pending: Vec<(usize, Vec<u8>)>,
+    /// Sectors that cannot be read until they are written again.
+    unreadable: BTreeSet<usize>,
 }
 
 type Names = BTreeMap<PathBuf, usize>;
@@ -78,6 +80,7 @@ struct Disk {
     capacity: Option<u64>,
     delay: Duration,
     boot: u64,
+    device: u64,
 }
 
 /// The faulting file system; clones share one disk.
@@ -130,7 +133,9 @@ impl FaultyFs {
         let disk = self.disk();
         let names = disk.history[usize::try_from(random.below(disk.history.len() as u64)).unwrap_or(0)].clone();
         let inodes = disk.inodes.iter().map(|inode| inode.after_power_cut(random)).collect();
-        Self::with(inodes, names, disk.boot + 1)
+        let after = Self::with(inodes, names, disk.boot + 1);
+        after.disk().device = disk.device;
+        after
     }
 
     /// What is there when only the process ended: everything, written and not synced alike, on a disk without faults.
@@ -138,6 +143,15 @@ impl FaultyFs {
         let disk = self.disk();
         let after = Self::with(disk.inodes.clone(), disk.names.clone(), disk.boot);
         after.disk().history.clone_from(&disk.history);
+        after.disk().device = disk.device;
+        after
+    }
+
+    /// A copy of all files on another disk, as a backup tool makes it.
+    pub fn copied(&self) -> Self {
+        let after = self.after_kill();
+        let device = self.disk().device + 1;
+        after.disk().device = device;
         after
     }
 
@@ -155,6 +169,14 @@ impl FaultyFs {
             change(&mut inode.live);
             inode.durable = inode.live.clone();
             inode.pending.clear();
+        }
+    }
+
+    /// The sector with this byte of a file cannot be read any more, until it is written again.
+    pub fn spoil(&self, path: &Path, at: u64) {
+        let mut disk = self.disk();
+        if let Some(&inode) = disk.names.get(path) {
+            disk.inodes[inode].unreadable.insert(usize::try_from(at).unwrap_or(usize::MAX) / SECTOR);
         }
     }
 
@@ -192,7 +214,7 @@ impl Inode {
                 }
             }
         }
-        Self { live: left.clone(), durable: left, pending: Vec::new() }
+        Self { live: left.clone(), durable: left, pending: Vec::new(), unreadable: self.unreadable.clone() }
     }
 }
 
@@ -244,6 +266,10 @@ impl File for FaultyFile {
         let live = &disk.inodes[self.inode].live;
         let from = usize::try_from(at).map_or(live.len(), |at| at.min(live.len()));
         let n = buf.len().min(live.len() - from);
+        let sectors = from / SECTOR..(from + n).div_ceil(SECTOR);
+        if disk.inodes[self.inode].unreadable.range(sectors).next().is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         buf[..n].copy_from_slice(&live[from..from + n]);
         Ok(n)
     }
@@ -261,6 +287,7 @@ impl File for FaultyFile {
             _ => buf.len(),
         };
         let inode = &mut disk.inodes[self.inode];
+        inode.unreadable.retain(|sector| !(at..at + n).contains(&(sector * SECTOR)));
         Inode::apply(&mut inode.live, at, &buf[..n]);
         inode.pending.push((at, buf[..n].to_vec()));
         if fault == Some(Fault::PowerCut) { Err(io::Error::other("the power went")) } else { Ok(n) }
@@ -370,6 +397,15 @@ impl FileSystem for FaultyFs {
         let disk = self.disk();
         let total = disk.capacity.unwrap_or(1 << 50);
         Ok(DiskSpace { free: total.saturating_sub(disk.used()), total })
+    }
+
+    fn id(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let disk = self.disk();
+        let inode = match disk.locked.contains_key(path) {
+            true => u64::MAX, // a lock has no bytes here
+            false => *disk.names.get(path).ok_or(io::ErrorKind::NotFound)? as u64,
+        };
+        Ok((disk.device, inode))
     }
 
     fn boot(&self) -> u64 {

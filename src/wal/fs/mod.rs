@@ -79,6 +79,8 @@ pub trait FileSystem: Send + Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Room on the disk.
     fn space(&self, dir: &Path) -> io::Result<DiskSpace>;
+    /// Which disk a file lies on and which file of it that is: device and inode, the same for as long as it is not a copy.
+    fn id(&self, path: &Path) -> io::Result<(u64, u64)>;
     /// A number that is another after every boot of the machine.
     fn boot(&self) -> u64;
 }

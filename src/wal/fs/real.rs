@@ -2,6 +2,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,6 +136,11 @@ impl FileSystem for RealFs {
     fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
         let s = rustix::fs::statvfs(dir)?;
         Ok(DiskSpace { free: s.f_bavail.saturating_mul(s.f_frsize), total: s.f_blocks.saturating_mul(s.f_frsize) })
+    }
+
+    fn id(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let meta = fs::metadata(path)?;
+        Ok((meta.dev(), meta.ino()))
     }
 
     fn boot(&self) -> u64 {

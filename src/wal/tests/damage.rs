@@ -195,3 +195,105 @@ fn a_file_of_another_wal_is_refused_by_name() {
     let error = Wal::start(recovered, identity(), &options, &around).unwrap_err();
     assert!(matches!(error, WalError::Foreign { .. }), "{error}");
 }
+
+#[test]
+fn a_file_whose_header_is_that_of_another_number_and_whose_groups_are_its_own_is_damaged_and_not_blank() {
+    for file in [3, 4] {
+        let (fs, acks) = written();
+        let other = fs.bytes(&file_path(1)).unwrap()[..4096].to_vec();
+        fs.tamper(&file_path(file), |bytes| bytes[..4096].copy_from_slice(&other));
+        let damage = damaged(&fs);
+        assert_eq!((damage.kind, damage.file), (DamageKind::Header, file));
+        accept(&fs, &acks, |_| false);
+    }
+}
+
+#[test]
+fn a_chain_that_does_not_fit_is_whole_again_once_its_loss_is_accepted() {
+    for file in 2..=4 {
+        let (fs, acks) = written();
+        // The file says that it came after another group than the one that is there.
+        fs.tamper(&file_path(file), |bytes| {
+            bytes[88] ^= 1;
+            let crc = crc32c::crc32c(&bytes[..4092]);
+            bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
+        });
+        assert_eq!(damaged(&fs).file, file);
+        // What is in its first group was chained to what is there; the rest of the file is not lost.
+        let accepted = accept_loss(Arc::new(fs.clone()), &options()).unwrap();
+        assert!(!accepted.is_empty());
+        assert_eq!(accept_loss(Arc::new(fs.clone()), &options()).unwrap(), [], "file {file}: once is enough");
+        let found = image(&fs, &options()).unwrap();
+        assert!(acks.iter().filter(|done| done.position.file != file).all(|done| found.has(done, LEN)), "file {file}");
+        drop(found);
+        assert!(World::open(&fs, &options()).unwrap().put(0, 1000, LEN));
+    }
+}
+
+#[test]
+fn groups_go_on_above_what_is_known_to_be_lost_and_a_file_says_so() {
+    let (fs, acks) = written();
+    let mut recovered = recover(Arc::new(fs.clone()), &options(), &mut |_| {}).unwrap();
+    let (last, file) = (recovered.last_group, recovered.files.last().unwrap().file);
+    recovered.go_on_above(last - 1);
+    drop(recovered);
+    for life in 0..3 {
+        let mut recovered = recover(Arc::new(fs.clone()), &options(), &mut |_| {}).unwrap();
+        recovered.go_on_above(last + 50);
+        let (around, _) = surroundings(Arc::new(fs.clone()));
+        let wal = Wal::start(recovered, identity(), &options(), &around).unwrap();
+        assert!(wal.durable_group() >= last + 50, "life {life}");
+        let world = World { wal, acks: Arc::default(), fatal: Arc::default(), metrics: Metrics::new() };
+        assert!(world.put(0, 1000 + life, LEN));
+        assert!(world.acks.last().position.group > last + 50);
+        world.wal.close().unwrap();
+        drop(world);
+        let found = image(&fs, &options()).unwrap();
+        assert!(acks.iter().all(|done| found.has(done, LEN)));
+        let [jump] = &found.recovered.damage[..] else { panic!("{:?}", found.recovered.damage) };
+        assert_eq!((jump.accepted, jump.file, jump.groups.clone()), (true, file + 1, last + 1..=last + 50));
+    }
+}
+
+#[test]
+fn what_follows_the_end_tells_a_damaged_end_from_an_old_copy() {
+    let fs = FaultyFs::new();
+    let world = World::open(&fs, &options()).unwrap();
+    assert!(world.put(0, 1, LEN));
+    let copy = fs.after_kill();
+    assert!(world.put(0, 2, LEN));
+    let last = world.acks.last().position;
+    assert!(!image(&copy, &options()).unwrap().recovered.newer_beyond);
+    for unreadable in [false, true] {
+        let hurt = fs.after_kill();
+        match unreadable {
+            true => hurt.spoil(&file_path(1), last.at - 152),
+            false => hurt.tamper(&file_path(1), |bytes| bytes[last.at as usize + 5] ^= 1),
+        }
+        let found = image(&hurt, &options()).unwrap().recovered;
+        assert_eq!((found.last_group, found.newer_beyond), (1, true), "unreadable: {unreadable}");
+    }
+    world.wal.close().unwrap();
+}
+
+#[test]
+fn a_feature_that_only_writing_or_recycling_needs_does_not_keep_anybody_from_reading() {
+    for (list, name) in [(0, "encrypted"), (1, "staged"), (2, "standby")] {
+        let (fs, acks) = written();
+        fs.tamper(&file_path(3), |bytes| {
+            let at = 128 + 2 * list;
+            bytes[at] = 1;
+            bytes[at + 2] = name.len() as u8;
+            bytes[at + 3..][..name.len()].copy_from_slice(name.as_bytes());
+            let crc = crc32c::crc32c(&bytes[..4092]);
+            bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
+        });
+        let refused = image(&fs, &options()).err().unwrap();
+        assert!(matches!(refused, WalError::Unsupported { .. }) && refused.to_string().contains(name), "{refused}");
+        assert!(accept_loss(Arc::new(fs.clone()), &options()).is_err());
+        match look(&fs, &options(), survey) {
+            Ok(found) => assert!(list > 0 && acks.iter().all(|done| found.has(done, LEN))),
+            Err(error) => assert!(list == 0, "{error}"),
+        }
+    }
+}

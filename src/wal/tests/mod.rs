@@ -1,5 +1,7 @@
 //! Tests of the running WAL and of what it leaves, on the faulting file system unless they say otherwise.
+mod condensing;
 mod damage;
+mod failing;
 mod fixture;
 mod limits;
 mod model;
@@ -7,6 +9,7 @@ mod patience;
 mod power;
 mod reading;
 mod together;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
