@@ -70,6 +70,7 @@ pub fn seal(entries: Vec<Entry>, epochs: &[(i32, i64)]) -> Change {
         entries,
         epochs: epochs.iter().map(|(epoch, first)| EpochStart(*epoch, *first)).collect(),
         producers: Producers::default(),
+        log_start: None,
     })
 }
 

@@ -84,6 +84,13 @@ struct Attempt {
 type Step<'a> = dyn Fn(Option<&TopicVersion>) -> Result<Option<TopicVersion>, TopicError> + Sync + 'a;
 
 impl Topics {
+    /// Whether a chain says that this topic was deleted.
+    pub fn is_dead(&self, id: Uuid) -> bool {
+        let slots = self.slots();
+        let versions = slots.values().filter_map(|slot| slot.newest.as_ref()).map(|head| &head.version);
+        versions.flat_map(|version| &version.dead).any(|dead| dead.topic_id == id)
+    }
+
     /// Over heads that were read; those below `born` get a version of this epoch.
     pub(super) async fn adopt(
         bucket: &Bucket,

@@ -20,6 +20,16 @@ impl Json {
         Self(serde_json::value::to_raw_value(value).expect("maps have text keys").into())
     }
 
+    /// Bytes of its text.
+    pub fn len(&self) -> usize {
+        self.0.get().len()
+    }
+
+    /// Whether there is no text, which no value has.
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_empty()
+    }
+
     /// What it says.
     ///
     /// # Errors

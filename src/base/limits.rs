@@ -73,6 +73,11 @@ impl Limits {
         self.memory_bytes / 8
     }
 
+    /// Changes of groups, offsets and transactions that are not in a state version yet: a sixteenth.
+    pub fn state_changes_bytes(&self) -> u64 {
+        self.memory_bytes / 16
+    }
+
     /// Largest request a connection may announce: Kafka's `socket.request.max.bytes`, but never more than the budget.
     pub fn request_max_bytes(&self) -> u64 {
         self.request_bytes().min(100 * MIB)

@@ -180,6 +180,7 @@ mod tests {
             hot_start: 20,
             high_watermark: 42,
             hot_bytes: 512,
+            damaged: None,
             entries: vec![
                 entry("segment", 0, 10, "file:///b/1.parquet"),
                 entry("wal-lost", 10, 20, ""),

@@ -168,6 +168,7 @@ impl BucketPartition {
             hot_start: ends.high_watermark,
             high_watermark: ends.high_watermark,
             hot_bytes: 0,
+            damaged: None,
             entries: entries_of(&view, self.log.bucket.store()).await.map_err(archive_error)?,
         })
     }

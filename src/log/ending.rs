@@ -2,7 +2,7 @@
 //! all of it is durable at once. There is no state in between that a restart would have to finish.
 use std::sync::Arc;
 
-use super::partition::{Inner, State};
+use super::partition::{Closed, Inner, State};
 use super::state::{self, PendingState};
 use super::{AppendError, Changes, Log, Partition};
 use crate::record::{EndMarker, Outcome};
@@ -37,13 +37,12 @@ pub struct ActiveProducer {
 }
 
 impl Log {
-    /// Ends a transaction: a marker in each of `partitions`, and `changes` of state, all of it or nothing. Partitions that
-    /// are not served (their topic was deleted) are left out. The caller sees to it that nothing is appended to the
-    /// transaction any more.
+    /// Ends a transaction: a marker in each of `partitions`, and `changes` of state, all of it or nothing. Partitions whose
+    /// topic was deleted are left out. The caller sees to it that nothing is appended to the transaction any more.
     ///
     /// # Errors
     /// [`AppendError::Storage`] when the WAL has no room or failed, or a partition has no offset to give;
-    /// [`AppendError::NotServing`] when the log stops.
+    /// [`AppendError::NotServing`] when the log stops, or a partition is damaged.
     pub fn end_transaction(
         &self,
         end: TransactionEnd,
@@ -54,7 +53,10 @@ impl Log {
         partitions.sort_by_key(|p| (p.topic_id(), p.number()));
         partitions.dedup_by_key(|p| (p.topic_id(), p.number()));
         let mut states: Vec<_> = partitions.iter().map(|p| (&p.0, p.state())).collect();
-        states.retain(|(_, state)| state.is_served());
+        states.retain(|(_, state)| state.closed != Some(Closed::Deleted));
+        if let Some(refusal) = states.iter().find_map(|(_, state)| state.refusal()) {
+            return Err(refusal);
+        }
         let core = &self.0.core;
         let (frame, durable) = state::frame(core, changes)?;
         let mut frames = vec![frame];

@@ -54,11 +54,6 @@ impl HotIndex {
         self.bytes
     }
 
-    /// Number of spans.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
     /// The spans that end above `from`, in order.
     pub fn from(&self, from: i64) -> impl Iterator<Item = &Span> {
         let first = self.spans.partition_point(|s| s.next <= from);
@@ -95,14 +90,6 @@ impl HotIndex {
     /// Bytes of batches that end above `from`: what is not sealed yet.
     pub fn bytes_above(&self, from: i64) -> u64 {
         self.from(from).map(|s| u64::from(s.position.len)).sum()
-    }
-
-    /// Forgets what ends at or below `log_start`.
-    pub fn begin_at_or_above(&mut self, log_start: i64) {
-        while let Some(span) = self.spans.front().filter(|s| s.next <= log_start) {
-            self.bytes -= u64::from(span.position.len);
-            self.spans.pop_front();
-        }
     }
 
     /// Forgets what is sealed (below `sealed_end`) and lies in groups below `group`, whose WAL files went.

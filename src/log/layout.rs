@@ -40,6 +40,7 @@ impl Log {
             hot_start: state.hot.start().unwrap_or(state.high_watermark),
             high_watermark: state.high_watermark,
             hot_bytes: state.hot.bytes(),
+            damaged: state.damaged.as_ref().map(|damaged| damaged.why.clone()),
             entries,
         })
     }
@@ -96,6 +97,12 @@ impl Partition {
     pub(super) fn unsealed_line(&self) -> Option<String> {
         let state = self.state();
         let (from, to) = (state.sealed_end, state.high_watermark);
-        (from < to).then(|| format!("{}-{}: offsets {from}..{to} are in the WAL only", self.topic(), self.number()))
+        match &state.damaged {
+            Some(damaged) => Some(damaged.why.clone()),
+            None if from < to => {
+                Some(format!("{}-{}: offsets {from}..{to} are in the WAL only", self.topic(), self.number()))
+            }
+            None => None,
+        }
     }
 }

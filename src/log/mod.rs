@@ -69,6 +69,7 @@ mod partition;
 mod pressing;
 mod producers;
 mod read;
+mod recovery;
 mod sealed;
 pub mod settings;
 mod state;
@@ -97,6 +98,7 @@ use crate::base::tasks::Tasks;
 use crate::base::{Clock, Limits, Metrics, Random, Uuid};
 use core::Core;
 use mover::Mover;
+use partition::Closed;
 use topics::Registry;
 
 /// What a log takes from its surroundings.
@@ -368,9 +370,10 @@ impl Log {
     /// A clean stop: refuses appends, seals to the LSO, writes state, and releases the bucket if nothing remains.
     pub async fn stop(&self) -> StopReport {
         let inner = &self.0;
+        // The state first: a transaction that ends now ends as a whole, or is refused as a whole.
+        inner.core.state.close("the broker is stopping");
         let partitions = inner.registry.partitions(None).unwrap_or_default();
         partitions.iter().for_each(|p| p.refuse_appends("the broker is stopping"));
-        inner.core.state.close("the broker is stopping");
         let mut unsealed = Vec::new();
         let synced = async {
             while !(inner.core.state.is_synced() && partitions.iter().all(Partition::is_synced)) {
@@ -385,7 +388,14 @@ impl Log {
             Ok(Err(error)) => unsealed.push(error.to_string()),
             Err(_) => unsealed.push(format!("sealing took longer than {:?}", inner.options.stop_timeout)),
         }
-        unsealed.extend(partitions.iter().filter_map(Partition::unsealed_line));
+        unsealed
+            .extend(inner.registry.partitions(None).unwrap_or_default().iter().filter_map(Partition::unsealed_line));
+        unsealed.extend(inner.registry.strangers().iter().map(|(topic, partition)| {
+            format!("partition {partition} of topic id {topic}, which no topic names: its records are in the WAL only")
+        }));
+        if !inner.core.state.behind().is_empty() {
+            unsealed.push("the newest changes of groups and transactions are in the WAL only".to_owned());
+        }
         let mut released = false;
         if unsealed.is_empty() {
             match inner.core.ownership.release().await {
@@ -394,7 +404,7 @@ impl Log {
             }
         }
         inner.core.fence.end("the broker has stopped");
-        partitions.iter().for_each(|p| p.close("the broker has stopped"));
+        partitions.iter().for_each(|p| p.close(Closed::Ended("the broker has stopped".to_owned())));
         let wal = inner.core.wal.clone();
         let _ = inner.core.env.tasks.hot.spawn_blocking(move || wal.close()).await;
         StopReport { released, unsealed }

@@ -9,20 +9,18 @@ use super::cold::ColdReader;
 use super::core::Core;
 use super::defaults::{Changed, Defaults};
 use super::fence::{Fence, Look};
-use super::hot::Span;
 use super::mover::Mover;
-use super::partition::Beginning;
+use super::recovery::{Beginning, Doubts, Held, UnknownLoss};
 use super::state::{self, Behind, StateLog};
 use super::topics::Registry;
-use super::transactions::Role;
 use super::{Env, Log, OpenError, Options, StartReport, Waiting};
 use crate::archive::bucket::OpenMode;
 use crate::archive::collect::{CollectOptions, Collector};
+use crate::archive::manifest::Producers;
 use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
 use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
 use crate::base::Uuid;
-use crate::record::{BatchHeader, EndMarker};
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
 use crate::wal::{
@@ -97,7 +95,8 @@ impl Log {
         }
         let collector = Collector::new(&archive, CollectOptions::default());
         let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
-        let mut found = if keep_wal { found } else { FromWal::default() };
+        let changes_max = env.limits.state_changes_bytes();
+        let mut found = if keep_wal { found } else { FromWal::new(changes_max) };
         let state = found.state_behind(&archive.state.head(), identity.wal_id)?;
         // What the state version released stays released: a WAL that is full of sealed records takes appends at once.
         wal.release_below(released_below(&archive.state.head(), identity.wal_id));
@@ -106,8 +105,15 @@ impl Log {
         let defaults = Defaults::new(options.topic_defaults.clone(), changed.map_err(OpenError::Damaged)?);
         let core = Arc::new(Core::new(env, wal, cold, fence, state, ownership.clone()));
         let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
-        registry.load(archive.partitions, |p| found.beginning(p, &mut lines)).await.map_err(archive_error)?;
+        let loaded = registry.load(archive.partitions, |p, known| found.beginning(p, known, &mut lines));
+        loaded.await.map_err(archive_error)?;
+        registry.pin_strangers(found.strangers(released_below(&archive.state.head(), identity.wal_id)));
+        lines.extend(registry.strangers().iter().map(|(topic, partition)| {
+            format!("the WAL holds records of partition {partition} of topic id {topic}, which no topic names: they stay in it")
+        }));
+        registry.record_gaps().await.map_err(|e| OpenError::Refused(e.to_string()))?;
         let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
+        mover.raise_reservations().await.map_err(commit_error)?;
         let report = StartReport { cluster_id: bucket.cluster_id(), epoch: ownership.epoch(), lines };
         Ok(Log::start(core, registry, Arc::new(mover), report, options))
     }
@@ -157,69 +163,27 @@ impl Wait {
 }
 
 /// What recovery collected of each partition, before anybody knows which of them live.
-#[derive(Default)]
 struct FromWal {
-    partitions: HashMap<(Uuid, i32), Collected>,
+    partitions: HashMap<(Uuid, i32), Held>,
     state: Behind,
     /// Why a state frame cannot be used, with its group.
     state_damaged: Vec<(u64, String)>,
-    /// Groups of accepted damage whose frames are unknown.
-    unknown_loss_at: Option<u64>,
-    os_tail_uncertain: bool,
-}
-
-#[derive(Default)]
-struct Collected {
-    beginning: Beginning,
-    damaged: Vec<Damage>,
-    last_group: u64,
+    doubts: Doubts,
 }
 
 impl FromWal {
+    /// Nothing, with room for so many bytes of changes of state.
+    fn new(changes_max: u64) -> Self {
+        let (partitions, doubts) = (HashMap::new(), Doubts::default());
+        Self { partitions, state: Behind::new(changes_max), state_damaged: Vec::new(), doubts }
+    }
+
     fn visit(&mut self, visit: Visit<'_>) {
         let Visit { meta, position, payload } = visit;
         if meta.kind == FrameKind::STATE {
             return self.visit_state(meta, position, payload);
         }
-        let partition = self.partitions.entry((meta.topic_id, meta.partition)).or_default();
-        match (meta.kind, payload) {
-            (FrameKind::BATCH, Ok(batch)) => {
-                partition.last_group = position.group;
-                let begin = &mut partition.beginning;
-                let header = BatchHeader::parse(batch).ok();
-                let role = header.as_ref().map(Role::of).unwrap_or_default();
-                begin.hot.push(Span {
-                    base: meta.base_offset,
-                    next: meta.last_offset + 1,
-                    position,
-                    max_timestamp: meta.max_timestamp,
-                    append_time: meta.append_time,
-                    role,
-                });
-                if begin.epochs.last().is_none_or(|(epoch, _)| *epoch < meta.epoch) {
-                    begin.epochs.push((meta.epoch, meta.base_offset));
-                }
-                if let Some(header) = header {
-                    begin.producers.observe(&header, meta.append_time);
-                }
-                match role {
-                    Role::Plain => {}
-                    Role::Part(producer_id) => begin.transactions.part(producer_id, meta.base_offset),
-                    Role::Control => {
-                        if let Ok(Some(marker)) = EndMarker::of_batch(batch) {
-                            begin.transactions.ends(marker);
-                            begin.transactions.durable(meta.last_offset + 1);
-                        }
-                    }
-                }
-            }
-            (FrameKind::LOG_START, Ok(_)) => {
-                let (to, group) = partition.beginning.log_start.unwrap_or((0, position.group));
-                partition.beginning.log_start = Some((to.max(meta.base_offset), group));
-            }
-            (_, Err(damage)) if !damage.accepted => partition.damaged.push(damage.clone()),
-            _ => {}
-        }
+        self.partitions.entry((meta.topic_id, meta.partition)).or_default().visit(meta, position, payload);
     }
 
     fn visit_state(&mut self, meta: &FrameMeta, position: Position, payload: Result<&[u8], &Damage>) {
@@ -239,14 +203,14 @@ impl FromWal {
         let r = released_below(head, wal_id);
         match self.state_damaged.iter().find(|(group, _)| *group >= r) {
             Some((_, why)) => Err(OpenError::Damaged(why.clone())),
-            None => Ok(StateLog::new(std::mem::take(&mut self.state), r, head.items.len())),
+            None => Ok(StateLog::new(std::mem::replace(&mut self.state, Behind::new(0)), r)),
         }
     }
 
     fn lines(&self, recovered: &Recovered) -> Vec<String> {
         let mut lines = Vec::new();
         if recovered.identity.is_some() {
-            let batches: usize = self.partitions.values().map(|p| p.beginning.hot.len()).sum();
+            let batches: usize = self.partitions.values().map(Held::batches).sum();
             lines.push(format!(
                 "recovered the WAL: {batches} batches in {} partitions, {} in {} files",
                 self.partitions.len(),
@@ -270,37 +234,28 @@ impl FromWal {
 
     /// Ends of the partitions in the WAL, for the claim.
     fn ends(&self) -> BTreeMap<(Uuid, i32), i64> {
-        self.partitions.iter().filter_map(|(key, p)| p.beginning.hot.end().map(|end| (*key, end))).collect()
+        self.partitions.iter().filter_map(|(key, held)| held.end().map(|end| (*key, end))).collect()
     }
 
     fn may_be_short(&self) -> bool {
-        self.os_tail_uncertain || self.unknown_loss_at.is_some()
+        self.doubts.end_is_uncertain || !self.doubts.unknown_losses.is_empty()
     }
 
     /// What one partition begins with.
-    fn beginning(&mut self, archive: &PartitionArchive, lines: &mut Vec<String>) -> Beginning {
-        let head = archive.head();
-        let found = self.partitions.remove(&(archive.topic_id(), archive.partition())).unwrap_or_default();
-        let mut begin = found.beginning;
-        for damage in &found.damaged {
-            let frame_end = damage.frame.map_or(i64::MAX, |f| f.last_offset + 1);
-            if frame_end > head.next {
-                let text = format!(
-                    "{}-{}: {damage}; these records are nowhere else. Restore the file, or record them as lost with \
-                     `esker wal accept-loss`",
-                    archive.topic(),
-                    archive.partition()
-                );
-                lines.push(text.clone());
-                begin.damaged = Some(text);
-            }
-        }
-        let lost_behind = self.unknown_loss_at.is_some_and(|group| group > found.last_group);
-        begin.uncertain_end = self.os_tail_uncertain || lost_behind;
-        begin.hot.begin_at_or_above(head.log_start);
-        // What was compacted is read from the bucket, also where the WAL still has what gave way.
-        begin.hot.forget_below(u64::MAX, head.cleaned.last().map_or(0, |clean| clean.0));
+    fn beginning(&mut self, archive: &PartitionArchive, producers: &Producers, lines: &mut Vec<String>) -> Beginning {
+        let held = self.partitions.remove(&(archive.topic_id(), archive.partition())).unwrap_or_default();
+        let name = format!("{}-{}", archive.topic(), archive.partition());
+        let begin = Beginning::new(&name, &archive.head(), producers, held, &self.doubts);
+        lines.extend(begin.damaged.iter().map(|damaged| damaged.why.clone()));
         begin
+    }
+}
+
+impl FromWal {
+    /// What is left when every partition that is known has taken its own: topic id, partition and first group at or above `r`.
+    fn strangers(&self, r: u64) -> Vec<(Uuid, i32, u64)> {
+        let first = |((topic, number), held): (&(Uuid, i32), &Held)| Some((*topic, *number, held.first_group_from(r)?));
+        self.partitions.iter().filter_map(first).collect()
     }
 }
 
@@ -311,16 +266,22 @@ fn released_below(head: &State, wal_id: Uuid) -> u64 {
 
 async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Result<(Recovered, FromWal), OpenError> {
     let wal_options = options.wal.clone();
+    let changes_max = env.limits.state_changes_bytes();
     let work = move || {
-        let mut found = FromWal::default();
+        let mut found = FromWal::new(changes_max);
         let recovered = wal::recover(fs, &wal_options, &mut |visit| found.visit(visit))?;
-        found.os_tail_uncertain = recovered.os_tail_uncertain;
-        found.unknown_loss_at =
-            recovered.damage.iter().filter(|d| d.accepted && d.frame.is_none()).map(|d| *d.groups.end()).max();
-        for frame in recovered.damage.iter().filter(|d| d.accepted).filter_map(|d| d.frame) {
-            let partition = found.partitions.entry((frame.topic_id, frame.partition)).or_default();
-            let end = &mut partition.beginning.end_at_least;
-            *end = (*end).max(frame.last_offset + 1);
+        found.doubts.end_is_uncertain = recovered.os_tail_uncertain;
+        for damage in recovered.damage.iter().filter(|damage| damage.accepted) {
+            match &damage.frame {
+                Some(meta) => {
+                    let held = found.partitions.entry((meta.topic_id, meta.partition)).or_default();
+                    held.lose(meta, *damage.groups.start());
+                }
+                None => {
+                    let (first, last) = (*damage.groups.start(), *damage.groups.end());
+                    found.doubts.unknown_losses.push(UnknownLoss { first, last });
+                }
+            }
         }
         Ok((recovered, found))
     };

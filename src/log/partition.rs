@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub(super) use self::state::{Beginning, State};
+pub(super) use self::state::{Closed, LogStartMove, State};
 use super::cold::EntryLookup;
 use super::core::Core;
 use super::entries::OwnEntries;
 use super::hot::Span;
+use super::recovery::Beginning;
 use super::settings::TopicSettings;
 use super::transactions::Role;
 use super::{AppendError, Ends, Isolation, Pending};
@@ -25,6 +26,7 @@ use crate::base::{BytePermit, Current, Uuid};
 use crate::record::{CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
+mod gap;
 mod log_start;
 mod state;
 
@@ -66,7 +68,7 @@ impl Partition {
         from_wal: Beginning,
     ) -> Self {
         let manifest = archive.head();
-        let state = State::new(&manifest, from_wal);
+        let state = State::new(&manifest, from_wal, core.env.clock.now_ms());
         Self(Arc::new(Inner {
             core,
             topic,
@@ -121,30 +123,23 @@ impl Partition {
 
     /// Takes over a committed manifest version: what it sealed is cold from now on.
     pub(super) fn committed(&self, manifest: &Manifest) {
-        let mut state = self.state();
-        state.sealed_end = state.sealed_end.max(manifest.next);
-        state.reserved = state.reserved.max(manifest.reserved);
-        state.unsealed_bytes = state.hot.bytes_above(state.sealed_end);
-        if manifest.log_start > state.log_start {
-            state.log_start = manifest.log_start;
-            state.wake_readers();
-        }
-        if state.log_start_group.is_some_and(|(to, _)| to <= manifest.log_start) {
-            state.log_start_group = None;
-        }
+        self.state().committed(manifest);
     }
 
     /// Refuses appends from now on, with the reason; what waits for a sync is forgotten, readers are woken.
-    pub(super) fn close(&self, reason: &str) {
+    pub(super) fn close(&self, why: Closed) {
         let mut state = self.state();
-        state.closed.get_or_insert_with(|| reason.to_owned());
+        match why {
+            Closed::Deleted => state.closed = Some(why),
+            why => drop(state.closed.get_or_insert(why)),
+        }
         state.pending.clear();
         state.wake_readers();
     }
 
     /// Refuses appends from now on; those that wait for a sync still get their answer.
     pub(super) fn refuse_appends(&self, reason: &str) {
-        self.state().closed.get_or_insert_with(|| reason.to_owned());
+        self.state().closed.get_or_insert_with(|| Closed::Ended(reason.to_owned()));
     }
 
     /// Whether everything that was appended is durable.
@@ -191,8 +186,8 @@ impl Partition {
         let append_time = (settings.timestamp_type == TimestampType::Append).then_some(now_ms);
         self.0.core.metrics.produced(&checked, batch.len());
         let mut state = self.state();
-        if let Some(reason) = &state.closed {
-            return Err(AppendError::NotServing(reason.clone()));
+        if let Some(refusal) = state.refusal() {
+            return Err(refusal);
         }
         if !transactional && state.transactions.open_from(checked.header.producer_id).is_some() {
             return Err(AppendError::Transactional);

@@ -7,12 +7,12 @@ impl Log {
     pub fn pressing_transaction(&self) -> Option<i64> {
         let core = &self.0.core;
         let space = core.wal.space();
-        if space.pinned < space.budget / 5 * 4 || core.fence.store_is_away() {
+        if space.pinned < space.capacity() / 5 * 4 || core.fence.store_is_away() {
             return None;
         }
         let oldest = space.files.iter().find(|file| !file.released && !file.kept)?.last_group;
         let partitions = self.0.registry.partitions(None).unwrap_or_default();
-        let pinned = partitions.iter().filter_map(|partition| Some((partition.pinned_group()?, partition)));
+        let pinned = partitions.iter().filter_map(|partition| Some((partition.state().pinned_group()?, partition)));
         let (group, partition) = pinned.min_by_key(|(group, _)| *group)?;
         let (held, producer_id) = partition.held_back()?;
         (group == held && group <= oldest).then_some(producer_id)

@@ -2,7 +2,7 @@
 //!
 //! The rules are those of Kafka's `ProducerStateManager`: the last five batches of a producer are remembered, so that a
 //! batch that was sent again is answered with the offset it has; any other sequence must follow the last one, modulo 2^31.
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::archive::manifest as archive;
 use crate::base::Limits;
@@ -159,38 +159,23 @@ impl Producers {
         self.known.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// Adds what was known as of an earlier offset: for producers that wrote since, only batches of the same epoch that
-    /// are not forgotten yet.
-    pub fn put_before(&mut self, older: &Producers) {
-        self.lost_until = self.lost_until.max(older.lost_until);
-        for (id, old) in &older.known {
-            let known = self.known.entry(*id).or_insert_with(|| Producer { epoch: old.epoch, ..Producer::default() });
-            known.last_timestamp = known.last_timestamp.max(old.last_timestamp);
-            known.coordinator_epoch = known.coordinator_epoch.max(old.coordinator_epoch);
-            if known.epoch != old.epoch {
-                continue;
-            }
-            let begin = known.batches.front().map_or(i64::MAX, |b| b.first_offset);
-            for mark in old.batches.iter().rev().filter(|b| b.last_offset < begin) {
-                if known.batches.len() < BATCHES_REMEMBERED {
-                    known.batches.push_front(*mark);
-                }
-            }
-        }
-    }
-
     /// Records up to `end` may have been lost: each producer that wrote below may jump forward once.
     pub fn lost_until(&mut self, end: i64) {
         self.lost_until = self.lost_until.max(Some(end));
     }
 
-    /// Forgets producers that were silent since `before_ms`.
-    pub fn expire(&mut self, before_ms: i64) {
-        self.known.retain(|_, p| p.last_timestamp >= before_ms);
+    /// Forgets producers that were silent since `before_ms`, but for those with an open transaction.
+    pub fn expire(&mut self, before_ms: i64, is_open: impl Fn(i64) -> bool) {
+        self.known.retain(|id, p| p.last_timestamp >= before_ms || is_open(*id));
     }
 
-    /// As a manifest remembers them.
-    pub fn to_archive(&self) -> archive::Producers {
+    /// As a manifest remembers them: with where the transactions begin that are open, by producer, and those that were aborted
+    /// and that the end of the sealed range cuts.
+    pub fn to_archive(
+        &self,
+        open: &BTreeMap<i64, i64>,
+        aborted: Vec<archive::AbortedTransaction>,
+    ) -> archive::Producers {
         let mark = |m: &BatchMark| archive::ProducerBatch {
             first_sequence: m.first_sequence,
             last_sequence: m.last_sequence,
@@ -203,12 +188,12 @@ impl Producers {
             epoch: p.epoch,
             last_timestamp: p.last_timestamp,
             coordinator_epoch: p.coordinator_epoch,
-            open_from: -1,
+            open_from: open.get(id).copied().unwrap_or(-1),
             batches: p.batches.iter().map(mark).collect(),
         };
         let mut producers: Vec<_> = self.known.iter().map(one).collect();
         producers.sort_by_key(|p| p.id);
-        archive::Producers { producers, aborted: Vec::new(), lost_until: self.lost_until }
+        archive::Producers { producers, aborted, lost_until: self.lost_until }
     }
 
     /// As they were when a manifest remembered them.

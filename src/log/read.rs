@@ -118,11 +118,21 @@ impl Partition {
         let plan = if at >= until {
             if from < until { Plan::Marker { last_offset: until - 1 } } else { Plan::Nothing }
         } else if at >= hot_start || at >= state.sealed_end {
-            if let Some(reason) = &state.damaged {
-                return Err(ReadError::Damaged(reason.clone()));
+            if let Some(damaged) = &state.damaged {
+                return Err(ReadError::Damaged(damaged.why.clone()));
             }
+            let sealed = until.min(state.sealed_end);
             match state.hot.take(at, until, max_bytes, first_always) {
-                spans if !spans.is_empty() => Plan::Hot(spans),
+                // Where the WAL has a hole in what is sealed, the bucket has the records.
+                spans if at < sealed && spans.first().is_none_or(|s| s.base > at) => {
+                    let until = state.hot.from(at).next().map_or(sealed, |s| s.base.min(sealed));
+                    match until > at {
+                        true => Plan::Cold { until },
+                        false if spans.is_empty() => Plan::Nothing, // larger than max_bytes
+                        false => Plan::Hot(spans),
+                    }
+                }
+                spans if !spans.is_empty() => Plan::Hot(up_to_a_sealed_hole(spans, sealed)),
                 _ if state.hot.from(at).next().is_some_and(|s| s.base < until) => Plan::Nothing, // larger than max_bytes
                 _ => Plan::Marker { last_offset: until - 1 },
             }
@@ -157,18 +167,36 @@ impl Partition {
                 core.metrics.hot_bytes_out.inc_by(bytes);
                 Ok(Some(batches))
             }
-            Err(WalError::Recycled(_)) => {
-                self.forget_recycled();
-                Ok(None)
-            }
+            Err(WalError::Recycled(position)) => self.recycled(position).map(|()| None),
             Err(e @ WalError::Damaged(_)) => Err(ReadError::Damaged(e.to_string())),
             Err(e) => Err(ReadError::Storage(e.to_string())),
         }
     }
 
+    /// Drops from the hot index what lies up to a batch that the WAL holds no more, for it is in the bucket. What is not there
+    /// and was recycled all the same is lost: that is said, never passed over.
+    fn recycled(&self, position: Position) -> Result<(), ReadError> {
+        self.forget_below(position.group + 1);
+        let state = self.state();
+        match state.hot.from(state.sealed_end).find(|span| span.position == position) {
+            None => Ok(()),
+            Some(span) => Err(ReadError::Damaged(format!(
+                "{}-{}: offsets {}..{} were in file {} of the WAL, which was recycled before they were sealed",
+                self.topic(),
+                self.number(),
+                span.base,
+                span.next,
+                position.file
+            ))),
+        }
+    }
+
     /// Drops from the hot index what the WAL has recycled.
     pub(super) fn forget_recycled(&self) {
-        let oldest = self.0.core.wal.oldest_group();
+        self.forget_below(self.0.core.wal.oldest_group());
+    }
+
+    fn forget_below(&self, oldest: u64) {
         let mut state = self.state();
         let sealed_end = state.sealed_end;
         state.hot.forget_below(oldest, sealed_end);
@@ -205,6 +233,13 @@ impl Partition {
         let epoch = self.state().epoch_at(last_offset).unwrap_or_else(|| self.0.core.leader_epoch());
         crate::record::commit_marker(last_offset, epoch, self.0.core.env.clock.now_ms())
     }
+}
+
+/// The first of these batches that lie side by side, as far as they are sealed: what is missing between them is in the bucket.
+fn up_to_a_sealed_hole(mut spans: Vec<Span>, sealed: i64) -> Vec<Span> {
+    let hole = spans.windows(2).position(|pair| pair[0].next < pair[1].base && pair[0].next < sealed);
+    spans.truncate(hole.map_or(spans.len(), |at| at + 1));
+    spans
 }
 
 /// What a reader is told of a failure of the cold tier.

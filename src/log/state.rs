@@ -6,139 +6,29 @@
 //! item *is* and never what to do with it, a start only applies the frames from R on in their order, and R moves forward by
 //! applying those below it; there is no other logic of replay.
 //!
-//! What lies between R and the end of the WAL is kept here by runs of groups, for R may stop anywhere. Runs are joined when
-//! they hold many more entries than there are items, so the memory is bounded by the number of items, not by how long R
-//! stands still. R is taken back to the begin of the run that it falls into.
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! What lies between R and the end of the WAL is kept in runs of groups, for R may stop anywhere ([`behind`]).
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub(super) use self::behind::Behind;
 use super::core::Core;
 use super::{AppendError, Log};
 use crate::archive::state::Items;
 use crate::base::{Json, Uuid};
-use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta, Position};
+use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
+
+mod behind;
 
 /// Items that change together: a key with its new value, or `None` to remove it. Of a key that comes twice the last one
 /// counts.
 pub type Changes = Vec<(String, Option<Json>)>;
 
-/// A run ends when it holds so many entries, or is so old (ms), or where a file of the WAL ends.
-const RUN_ENTRIES: usize = 1024;
-const RUN_MS: i64 = 10_000;
-/// Entries in all runs that are always fine; beyond, up to so many for each item.
-const ENTRIES_FINE: usize = 16 * RUN_ENTRIES;
-const ENTRIES_PER_ITEM: usize = 2;
-
 /// What stands for a topic's id in frames of state: within a group they come behind all partitions, so that whoever waits for
 /// a change finds what was written with it.
 const BEHIND_ALL: Uuid = Uuid([0xff; 16]);
-
-/// Changes of neighbouring groups.
-#[derive(Debug)]
-struct Run {
-    first_group: u64,
-    last_group: u64,
-    file: u64,
-    began_ms: i64,
-    /// The last change of each item, with the group that says so.
-    changes: BTreeMap<String, (u64, Option<Json>)>,
-}
-
-/// The changes behind R, in the order of the WAL.
-#[derive(Debug, Default)]
-pub(super) struct Behind {
-    runs: VecDeque<Run>,
-    entries: usize,
-}
-
-impl Behind {
-    /// Takes in the frame at `position`; they come in the order of the WAL.
-    pub fn record(&mut self, position: Position, at_ms: i64, changes: Changes) {
-        let group = position.group;
-        let open = self.runs.back().is_some_and(|run| {
-            // A run never ends within a group: R may stop before any group.
-            let young = at_ms.saturating_sub(run.began_ms) < RUN_MS && run.changes.len() < RUN_ENTRIES;
-            run.last_group == group || run.file == position.file && young
-        });
-        if !open {
-            let run = Run {
-                first_group: group,
-                last_group: group,
-                file: position.file,
-                began_ms: at_ms,
-                changes: BTreeMap::new(),
-            };
-            self.runs.push_back(run);
-        }
-        let Some(run) = self.runs.back_mut() else { return };
-        run.last_group = group;
-        let before = run.changes.len();
-        run.changes.extend(changes.into_iter().map(|(key, value)| (key, (group, value))));
-        self.entries += run.changes.len() - before;
-    }
-
-    /// Joins neighbouring runs, the smallest first, until they hold not much more than `items` items.
-    pub fn join(&mut self, items: usize) {
-        let fine = ENTRIES_FINE.max(items * ENTRIES_PER_ITEM);
-        while self.entries > fine && self.runs.len() > 2 {
-            let sizes = self.runs.iter().map(|run| run.changes.len());
-            let pairs = sizes.clone().zip(sizes.skip(1)).take(self.runs.len() - 2).map(|(a, b)| a + b);
-            let Some((at, _)) = pairs.enumerate().min_by_key(|(_, size)| *size) else { return };
-            let Some(later) = self.runs.remove(at + 1) else { return };
-            let run = &mut self.runs[at];
-            self.entries -= run.changes.len() + later.changes.len();
-            run.changes.extend(later.changes);
-            run.last_group = later.last_group;
-            self.entries += run.changes.len();
-        }
-    }
-
-    /// The greatest position up to `r` to which the changes can be folded: below it, or at or above it, lies each run.
-    pub fn boundary(&self, r: u64) -> u64 {
-        self.runs.iter().find(|run| run.last_group >= r).map_or(r, |run| run.first_group.min(r))
-    }
-
-    /// Applies all changes below `r`, which is a boundary.
-    pub fn fold(&self, r: u64, items: &mut Items) {
-        for run in self.runs.iter().take_while(|run| run.last_group < r) {
-            run.apply(items);
-        }
-    }
-
-    /// Applies all changes.
-    fn apply(&self, items: &mut Items) {
-        self.runs.iter().for_each(|run| run.apply(items));
-    }
-
-    /// Forgets the changes below `r`; a run is cut where it has some on both sides.
-    pub fn forget_below(&mut self, r: u64) {
-        while let Some(run) = self.runs.front_mut().filter(|run| run.first_group < r) {
-            self.entries -= run.changes.len();
-            run.changes.retain(|_, (group, _)| *group >= r);
-            self.entries += run.changes.len();
-            run.first_group = r;
-            if !run.changes.is_empty() && run.last_group >= r {
-                return;
-            }
-            self.runs.pop_front();
-        }
-    }
-}
-
-impl Run {
-    fn apply(&self, items: &mut Items) {
-        for (key, (_, value)) in &self.changes {
-            match value {
-                Some(value) => drop(items.insert(key.clone(), value.clone())),
-                None => drop(items.remove(key)),
-            }
-        }
-    }
-}
 
 /// The payload of a frame.
 pub(super) fn encode(changes: Changes) -> Bytes {
@@ -153,11 +43,9 @@ pub(super) fn decode(payload: &[u8]) -> Result<Changes, serde_json::Error> {
 }
 
 /// The coordinator's state of an open log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct StateLog {
     behind: Mutex<Behind>,
-    /// Items as of R, for the bound of `behind`.
-    items: AtomicUsize,
     gate: Mutex<Gate>,
 }
 
@@ -171,10 +59,9 @@ struct Gate {
 
 impl StateLog {
     /// Goes on behind `r` with what a recovery found in the WAL.
-    pub fn new(mut behind: Behind, r: u64, items: usize) -> Self {
+    pub fn new(mut behind: Behind, r: u64) -> Self {
         behind.forget_below(r);
-        behind.join(items);
-        Self { behind: Mutex::new(behind), items: AtomicUsize::new(items), gate: Mutex::default() }
+        Self { behind: Mutex::new(behind), gate: Mutex::default() }
     }
 
     pub fn behind(&self) -> MutexGuard<'_, Behind> {
@@ -191,9 +78,8 @@ impl StateLog {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a state version: the items as of `r`.
-    pub fn folded(&self, r: u64, items: usize) {
-        self.items.store(items, Ordering::Relaxed);
+    /// Takes note of a state version as of `r`.
+    pub fn folded(&self, r: u64) {
         self.behind().forget_below(r);
     }
 
@@ -218,11 +104,7 @@ impl Durable for UnderWay {
     fn durable(&self, done: &[Done]) {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some((changes, answer)), [done]) = (written, done) {
-            let state = &self.core.state;
-            let mut behind = state.behind();
-            behind.record(done.position, done.meta.append_time, changes);
-            behind.join(state.items.load(Ordering::Relaxed));
-            drop(behind);
+            self.core.state.behind().record(done.position, done.meta.append_time, changes);
             let _ = answer.send(());
         }
     }

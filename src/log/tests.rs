@@ -1,5 +1,6 @@
 //! The log as a whole, on a real folder: both tiers, restarts, lost disks.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,9 @@ use crate::record::{Record, TimestampType, for_each_record};
 mod away;
 mod broker_settings;
 mod compaction;
+mod condensed;
 mod damage;
+mod deleted;
 mod restarts;
 mod state;
 mod tiers;
@@ -92,6 +95,33 @@ fn batch(values: &[(i64, &str)]) -> Bytes {
             value: Some(Bytes::copy_from_slice(value.as_bytes())),
             headers: Vec::new(),
         };
+        let _ = builder.push(&record.as_ref()).unwrap();
+    }
+    builder.finish(crate::record::Codec::None, None).unwrap()
+}
+
+/// A record of an idempotent producer.
+fn idempotent(producer: i64, sequence: i32, value: &str) -> Bytes {
+    of_producer(crate::record::BatchBuilder::new(), producer, sequence, &[value])
+}
+
+/// A record of a transaction.
+fn part(producer: i64, sequence: i32, value: &str) -> Bytes {
+    transactional(producer, sequence, &[value])
+}
+
+/// Records of a transaction.
+fn transactional(producer: i64, sequence: i32, values: &[&str]) -> Bytes {
+    let mut builder = crate::record::BatchBuilder::new();
+    builder.set_transactional();
+    of_producer(builder, producer, sequence, values)
+}
+
+fn of_producer(mut builder: crate::record::BatchBuilder, id: i64, base_sequence: i32, values: &[&str]) -> Bytes {
+    builder.set_producer(crate::record::Producer { id, epoch: 0, base_sequence });
+    for (offset, value) in (0..).zip(values) {
+        let value = Some(Bytes::copy_from_slice(value.as_bytes()));
+        let record = Record { offset, timestamp: 1_000, value, ..Record::default() };
         let _ = builder.push(&record.as_ref()).unwrap();
     }
     builder.finish(crate::record::Codec::None, None).unwrap()

@@ -2,13 +2,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::core::Core;
 use super::defaults::Defaults;
-use super::partition::{Beginning, Partition};
-use super::producers::Producers;
+use super::partition::{Closed, Partition};
+use super::recovery::Beginning;
 use super::settings::{self, TopicSettings, Values};
-use super::{NewTopic, TopicError, TopicInfo};
+use super::{AppendError, NewTopic, TopicError, TopicInfo};
 use crate::archive::collect::CollectOptions;
+use crate::archive::manifest::Producers;
 use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
 use crate::base::{Current, Limits, Uuid};
 
@@ -17,6 +20,9 @@ const RESERVED: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 
 /// Most partitions of one topic.
 const PARTITIONS_OF_TOPIC_MAX: i32 = 10_000;
+
+/// Objects of producers that a start reads at the same time.
+const READS_AT_ONCE: usize = 32;
 
 /// A live topic.
 #[derive(Clone, Debug)]
@@ -34,6 +40,7 @@ pub(super) struct Registry {
     /// One change at a time: creation, deletion and settings are rare, and their order must be the bucket's.
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     live: RwLock<Index>,
+    strangers: RwLock<BTreeMap<(Uuid, i32), u64>>,
 }
 
 #[derive(Default)]
@@ -48,27 +55,44 @@ impl Registry {
     pub fn new(core: Arc<Core>, archive: Topics, defaults: Defaults, default_partitions: i32) -> Self {
         let live = RwLock::default();
         let (defaults, changing) = (Current::new(defaults), Arc::default());
-        Self { core, archive, defaults, default_partitions, changing, live }
+        Self { core, archive, defaults, default_partitions, changing, live, strangers: RwLock::default() }
     }
 
-    /// Adds the topics of the bucket at a start; `begin` says what the WAL held of each partition. Producers as of the
-    /// manifest are read for those that the WAL does not tell enough of.
+    /// Adds the topics of the bucket at a start; `begin` says what a partition begins with, given its producers as of the
+    /// manifest.
     pub async fn load(
         &self,
         partitions: BTreeMap<(Uuid, i32), PartitionArchive>,
-        mut begin: impl FnMut(&PartitionArchive) -> Beginning,
+        mut begin: impl FnMut(&PartitionArchive, &Producers) -> Beginning,
     ) -> Result<(), ArchiveError> {
+        let read = stream::iter(partitions.values().cloned()).map(|archive| async move {
+            let producers = archive.producers().await?;
+            Ok::<_, ArchiveError>((archive, producers))
+        });
+        let mut read = read.buffered(READS_AT_ONCE);
+        let mut made: BTreeMap<Uuid, Vec<(PartitionArchive, Beginning)>> = BTreeMap::new();
+        while let Some((archive, producers)) = read.try_next().await? {
+            let from_wal = begin(&archive, &producers);
+            made.entry(archive.topic_id()).or_default().push((archive, from_wal));
+        }
         for topic in self.archive.list() {
             let settings = self.in_force_or_defaults(&topic);
-            let mut made = Vec::new();
-            for (_, archive) in partitions.range((topic.id, 0)..=(topic.id, i32::MAX)) {
-                let mut from_wal = begin(archive);
-                from_wal.producers.put_before(&Producers::from_archive(&archive.producers().await?));
-                made.push(self.partition_of(&topic.name, &settings, archive.clone(), from_wal));
-            }
-            self.insert(&topic, made);
+            let made = made.remove(&topic.id).unwrap_or_default();
+            let of = |(archive, from_wal)| self.partition_of(&topic.name, &settings, archive, from_wal);
+            let partitions = made.into_iter().map(of).collect();
+            self.insert(&topic, partitions);
         }
         Ok(())
+    }
+
+    /// Records the offsets that this start leaves out, in every partition.
+    ///
+    /// # Errors
+    /// When the WAL cannot take them.
+    pub async fn record_gaps(&self) -> Result<(), AppendError> {
+        let partitions = self.partitions(None).unwrap_or_default();
+        let recorded = partitions.iter().map(Partition::record_gap);
+        futures::future::try_join_all(recorded).await.map(drop)
     }
 
     pub fn list(&self) -> Vec<Arc<TopicInfo>> {
@@ -91,6 +115,39 @@ impl Registry {
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Partition> {
         let index = usize::try_from(partition).ok()?;
         self.read().by_name.get(topic)?.partitions.get(index).cloned()
+    }
+
+    /// A partition by its topic's id.
+    pub fn partition_by_id(&self, topic: Uuid, partition: i32) -> Option<Partition> {
+        let index = usize::try_from(partition).ok()?;
+        let live = self.read();
+        live.by_name.get(live.by_id.get(&topic)?)?.partitions.get(index).cloned()
+    }
+
+    /// Whether the chain of its name says that a topic is gone. An id that no chain knows is not.
+    pub fn is_gone(&self, topic: Uuid) -> bool {
+        self.archive.is_dead(topic)
+    }
+
+    /// Takes note of partitions that the WAL holds something of that may be needed, and that no topic names: their first groups
+    /// stay. Nothing is dead but what a chain says so of.
+    pub fn pin_strangers(&self, strangers: Vec<(Uuid, i32, u64)>) {
+        let unknown = strangers
+            .into_iter()
+            .filter(|(topic, number, _)| self.partition_by_id(*topic, *number).is_none() && !self.is_gone(*topic));
+        *self.strangers.write().unwrap_or_else(PoisonError::into_inner) =
+            unknown.map(|(topic, number, group)| ((topic, number), group)).collect();
+    }
+
+    /// Partitions that the WAL knows and nobody else: what it holds of them is pinned.
+    pub fn strangers(&self) -> Vec<(Uuid, i32)> {
+        self.strangers.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// The first groups that they need.
+    pub fn pinned_by_strangers(&self) -> Option<u64> {
+        let strangers = self.strangers.read().unwrap_or_else(PoisonError::into_inner);
+        strangers.iter().filter(|((topic, _), _)| !self.is_gone(*topic)).map(|(_, group)| *group).min()
     }
 
     /// Partitions of one topic, or of all.
@@ -135,7 +192,7 @@ impl Registry {
         let settings = Arc::new(self.resolve(&topic.settings)?);
         let (made, archives) =
             self.archive.create(&topic.name, partitions, topic.settings).await.map_err(|e| self.failed(e))?;
-        let new = |a| self.partition_of(&made.name, &settings, a, Beginning::default());
+        let new = |a: PartitionArchive| self.partition_of(&made.name, &settings, a.clone(), Beginning::of(&a.head()));
         let partitions = archives.into_iter().map(new).collect();
         Ok(self.insert(&made, partitions))
     }
@@ -159,7 +216,7 @@ impl Registry {
         }
         let (made, archives) = self.archive.add_partitions(name, total).await.map_err(|e| self.failed(e))?;
         let settings = Arc::new(self.resolve(&made.settings)?);
-        let new = |a| self.partition_of(name, &settings, a, Beginning::default());
+        let new = |a: PartitionArchive| self.partition_of(name, &settings, a.clone(), Beginning::of(&a.head()));
         partitions.extend(archives.into_iter().map(new));
         self.insert(&made, partitions);
         Ok(())
@@ -203,7 +260,7 @@ impl Registry {
             }
             gone
         };
-        gone.iter().flat_map(|t| &t.partitions).for_each(|p| p.close("the topic was deleted"));
+        gone.iter().flat_map(|t| &t.partitions).for_each(|p| p.close(Closed::Deleted));
         Ok(())
     }
 

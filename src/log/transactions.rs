@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::hot::Span;
-use crate::archive::manifest::GapReason;
+use crate::archive::manifest::{self as archive, GapReason};
 use crate::record::{BatchHeader, EndMarker, Outcome};
 
 /// What a batch is to transactions.
@@ -73,6 +73,18 @@ pub struct Transactions {
 }
 
 impl Transactions {
+    /// What a manifest holds open as of the end of its sealed range.
+    pub fn open_as_of(known: &archive::Producers) -> Self {
+        let open = known.producers.iter().filter(|producer| producer.open_from >= 0);
+        Self { open: open.map(|producer| (producer.id, producer.open_from)).collect(), ..Self::default() }
+    }
+
+    /// Adds transactions that were aborted before all that are known here: for readers, they decide nothing.
+    pub fn remember_aborted(&mut self, before: Self) {
+        let after = std::mem::replace(&mut self.aborted, before.aborted);
+        self.aborted.extend(after);
+    }
+
     /// A batch of a transaction is appended at `offset`.
     pub fn part(&mut self, producer_id: i64, offset: i64) {
         self.open.entry(producer_id).or_insert(offset);

@@ -209,6 +209,9 @@ pub struct PartitionLayout {
     pub high_watermark: i64,
     /// Bytes of batches in the WAL.
     pub hot_bytes: u64,
+    /// Why it is neither written nor sealed, where acknowledged records of it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
     /// Live segments and gaps in offset order.
     pub entries: Vec<EntryLayout>,
 }

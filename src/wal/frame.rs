@@ -17,6 +17,8 @@ impl FrameKind {
     pub const BATCH: u8 = 1;
     /// A move of a partition's log start.
     pub const LOG_START: u8 = 2;
+    /// A range of a partition's offsets that will never hold records: more may have been given out than is known.
+    pub const GAP: u8 = 3;
     /// A change of the coordinator's state: groups, committed offsets, transactions.
     pub const STATE: u8 = 5;
 }

@@ -261,6 +261,13 @@ pub struct Space {
     pub files: Vec<FileStat>,
 }
 
+impl Space {
+    /// What the files may take: the budget, or what they take already on a disk that has no more.
+    pub fn capacity(&self) -> u64 {
+        if self.disk_full { self.used } else { self.budget }
+    }
+}
+
 /// What [`Wal::condense`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condensed {

@@ -53,6 +53,8 @@ pub struct Seal {
     pub epochs: Vec<EpochStart>,
     /// Producers as of `next`.
     pub producers: Producers,
+    /// A log start that rides along; one below the head's changes nothing.
+    pub log_start: Option<i64>,
 }
 
 /// Live entries that give way to others.

@@ -118,7 +118,10 @@ fn seal(next: &mut Manifest, seal: &Seal, draft: &mut Draft<'_>) -> Plan {
         }
     }
     producers(next, seal.producers.clone(), draft);
-    tree::cut(next, draft)?;
+    match seal.log_start.filter(|to| *to > next.log_start) {
+        Some(to) => log_start(next, to, draft)?,
+        None => tree::cut(next, draft)?,
+    }
     tree::fold(next, draft);
     fold_epochs(next, draft)?;
     Ok(())

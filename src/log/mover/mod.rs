@@ -22,10 +22,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 
 use super::core::Core;
 use super::partition::Partition;
+use super::settings::TopicSettings;
 use super::topics::Registry;
 use crate::archive::collect::Collector;
 use crate::archive::manifest::Change;
@@ -53,10 +55,19 @@ const COLLECT_EVERY_MS: i64 = 300_000;
 const REWRITE_EVERY_MS: i64 = 15_000;
 /// Entries that one look at retention may walk over in a partition.
 const RETENTION_ENTRIES_MAX: usize = 10_000;
-/// Time between two tries to condense: each reads the directories of a file, and what it needs falls only with the seals.
+/// Time between two tries to condense: each reads the directories of some files.
 const CONDENSE_EVERY_MS: i64 = 2_000;
+/// Files that one try looks at, and how long one of which much is needed is left alone.
+const CONDENSE_TRIES: usize = 8;
+const CONDENSE_AGAIN: Duration = Duration::from_secs(30);
+/// A state version that frees a WAL file is written at most this often.
+const STATE_AT_MOST_EVERY_MS: i64 = 10_000;
+/// Longest that a log start waits for a seal that takes it along.
+const LOG_START_WAITS_MAX_MS: i64 = 600_000;
+/// Partitions that one task looks at, or commits to, at the same time.
+const COMMITS_AT_ONCE: usize = 16;
 /// First and longest pause after a failed seal.
-const PAUSE_MS: (i64, i64) = (500, 30_000);
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// The mover of one open log.
 pub(super) struct Mover {
@@ -74,14 +85,19 @@ pub(super) struct Mover {
     collector: tokio::sync::Mutex<Collector>,
     /// Held while partitions are looked at for what could be compacted or merged.
     rewriting: tokio::sync::Mutex<rewrite::Known>,
-    releasing: tokio::sync::Mutex<()>,
+    releasing: Arc<tokio::sync::Mutex<()>>,
+    condensing: Arc<tokio::sync::Mutex<()>>,
+    retaining: Arc<tokio::sync::Mutex<()>>,
+    /// WAL files of which much was needed, and when they were looked at.
+    tried: Mutex<HashMap<u64, Duration>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Busy {
     sealing: bool,
-    pause_ms: i64,
-    not_before_ms: i64,
+    pause: Duration,
+    /// By the clock that never goes back.
+    not_before: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +141,10 @@ impl Mover {
             }),
             collector: tokio::sync::Mutex::new(collector),
             rewriting: tokio::sync::Mutex::default(),
-            releasing: tokio::sync::Mutex::default(),
+            releasing: Arc::default(),
+            condensing: Arc::default(),
+            retaining: Arc::default(),
+            tried: Mutex::default(),
         }
     }
 
@@ -139,36 +158,49 @@ impl Mover {
         &self.store
     }
 
+    /// Raises reservations of which half is used: after a start that leaves offsets out, before anybody appends.
+    pub async fn raise_reservations(&self) -> Result<(), CommitError> {
+        let partitions = self.registry.partitions(None).unwrap_or_default();
+        let due = partitions.iter().filter_map(|p| Some((p, p.state().reserve_due()?)));
+        stream::iter(due)
+            .map(|(partition, to)| commit_all(partition, changes(Some(to), None)))
+            .buffer_unordered(COMMITS_AT_ONCE)
+            .try_for_each(|()| async { Ok(()) })
+            .await
+    }
+
     /// Works until the service ends.
     pub async fn run(self: Arc<Self>) {
         while self.core.fence.reason().is_none() {
             let _ = tokio::time::timeout(ROUND, self.wake.notified()).await;
-            self.round().await;
+            self.round();
         }
     }
 
-    async fn round(self: &Arc<Self>) {
+    /// One round: it decides and starts tasks, and waits for none of them.
+    pub fn round(self: &Arc<Self>) {
         let now = self.core.env.clock.now_ms();
         let space = self.core.wal.space();
         let partitions = self.registry.partitions(None).unwrap_or_default();
         let wanted_below = wanted_below(&space);
         let (mut unsealed_bytes, mut oldest) = (0, now);
         for partition in &partitions {
-            let upkeep = partition.needs_upkeep();
+            let settings = partition.settings();
+            let upkeep = partition.upkeep(&settings, now, wanted_below);
             let unsealed = partition.unsealed();
             if let Some(u) = &unsealed {
                 unsealed_bytes += u.bytes;
                 oldest = oldest.min(u.oldest_ms);
             }
-            let due = unsealed.and_then(|u| plan::choose(&u, &partition.settings(), now, wanted_below));
-            if (due.is_some() || upkeep) && self.claim(partition, now) {
-                self.spawn(partition.clone(), due.is_some());
+            let due = unsealed.and_then(|u| plan::choose(&u, &settings, now, wanted_below)).is_some();
+            if (due || !upkeep.is_empty()) && self.claim(partition) {
+                self.spawn(partition.clone(), due);
             }
         }
         self.observe(&space, unsealed_bytes, now - oldest);
-        self.release(&partitions, now, false).await;
-        self.condense(&space, &partitions).await;
-        self.seldom(&partitions, now).await;
+        self.begin_release();
+        self.begin_condense(&space);
+        self.seldom(&partitions, now);
     }
 
     fn observe(&self, space: &Space, unsealed_bytes: u64, oldest_ms: i64) {
@@ -184,10 +216,11 @@ impl Mover {
     }
 
     /// Marks a partition as being worked on, unless it is already or has to wait.
-    fn claim(&self, partition: &Partition, now: i64) -> bool {
+    fn claim(&self, partition: &Partition) -> bool {
+        let now = self.core.env.clock.elapsed();
         let mut busy = self.lock_busy();
         let entry = busy.entry(key(partition)).or_default();
-        if entry.sealing || entry.not_before_ms > now {
+        if entry.sealing || entry.not_before > now {
             return false;
         }
         entry.sealing = true;
@@ -196,12 +229,12 @@ impl Mover {
 
     /// Ends the claim; after a failure the next one has to wait, longer each time.
     fn unclaim(&self, partition: &Partition, failed: bool) {
-        let now = self.core.env.clock.now_ms();
+        let now = self.core.env.clock.elapsed();
         let mut busy = self.lock_busy();
         if failed {
             let entry = busy.entry(key(partition)).or_default();
-            let pause_ms = (entry.pause_ms * 2).clamp(PAUSE_MS.0, PAUSE_MS.1);
-            *entry = Busy { sealing: false, pause_ms, not_before_ms: now + pause_ms };
+            let pause = (entry.pause * 2).clamp(PAUSE.0, PAUSE.1);
+            *entry = Busy { sealing: false, pause, not_before: now + pause };
         } else {
             busy.remove(&key(partition));
         }
@@ -210,37 +243,26 @@ impl Mover {
     fn spawn(self: &Arc<Self>, partition: Partition, seal: bool) {
         let (mover, jobs) = (self.clone(), self.jobs.clone());
         self.core.env.tasks.cold.spawn(async move {
+            let mut claim = Claim { mover: &mover, partition: &partition, failed: true };
             let Ok(_job) = jobs.acquire_owned().await else { return };
             let done = mover.work(&partition, seal).await;
             if let Err(error) = &done {
                 mover.failed(&partition, error);
             }
-            mover.unclaim(&partition, done.is_err());
+            claim.failed = done.is_err();
+            drop(claim);
             mover.wake.notify_one();
         });
     }
 
     async fn work(&self, partition: &Partition, seal: bool) -> Result<(), SealError> {
-        self.upkeep(partition).await?;
         if seal {
-            let until = partition.ends().last_stable;
+            let until = partition.state().decided_end();
             self.seal_once(partition, until).await?;
         }
-        Ok(())
-    }
-
-    /// Raises the reservation and writes a moved log start, where that is due.
-    async fn upkeep(&self, partition: &Partition) -> Result<(), CommitError> {
-        let (reserve, log_start) = {
-            let state = partition.state();
-            (state.reserve_due().then_some(state.log_end + RESERVE), state.log_start_group.map(|(to, _)| to))
-        };
-        let changes = [reserve.map(|to| Change::Reserve { to }), log_start.map(|to| Change::LogStart { to })];
-        for change in changes.into_iter().flatten() {
-            let manifest = partition.0.archive.commit(change).await?;
-            partition.committed(&manifest);
-        }
-        Ok(())
+        let wanted_below = wanted_below(&self.core.wal.space());
+        let due = partition.upkeep(&partition.settings(), self.core.env.clock.now_ms(), wanted_below);
+        Ok(commit_all(partition, due).await?)
     }
 
     /// Seals one run and counts it; returns where the sealed range ends.
@@ -277,9 +299,17 @@ impl Mover {
             let (mover, jobs, partition) = (self.clone(), self.jobs.clone(), partition.clone());
             let work = async move {
                 let _job = jobs.acquire_owned().await.map_err(|e| SealError::Thread(e.to_string()))?;
-                let until = partition.ends().last_stable;
-                while mover.seal_once(&partition, until).await? < until {}
-                mover.upkeep(&partition).await?;
+                let until = partition.state().decided_end();
+                // Until nothing is left of what is decided now: a batch that the end cuts is not.
+                let mut from = i64::MIN;
+                loop {
+                    let end = mover.seal_once(&partition, until).await?;
+                    if end >= until || end == from {
+                        break;
+                    }
+                    from = end;
+                }
+                commit_all(&partition, partition.upkeep_at_once()).await?;
                 Ok::<(), SealError>(())
             };
             running.spawn_on(work, &self.core.env.tasks.cold);
@@ -291,8 +321,9 @@ impl Mover {
                 first_error.get_or_insert(error);
             }
         }
-        let all = self.registry.partitions(None).unwrap_or_default();
-        self.release(&all, self.core.env.clock.now_ms(), true).await;
+        if let Err(error) = self.release().await {
+            first_error.get_or_insert(error.into());
+        }
         first_error.map_or(Ok(()), |error| {
             if error.is_fenced() {
                 self.core.fence.fail(error.to_string());
@@ -301,10 +332,14 @@ impl Mover {
         })
     }
 
-    /// R: the first group that is still needed by a record or a log start; and each partition's end there.
-    fn r(&self, partitions: &[Partition]) -> (u64, BTreeMap<(Uuid, i32), PartitionEnd>) {
-        let durable = self.core.wal.durable_group() + 1; // read first: what becomes durable later lies above
-        let r = partitions.iter().filter_map(Partition::pinned_group).fold(durable, u64::min);
+    /// R: the first group that is still needed by a record, a lost range or a log start; and each partition's end there. What
+    /// is durable is read first, and only then who exists: whatever becomes durable later lies above, also of a partition that
+    /// is made meanwhile.
+    fn r(&self) -> (u64, BTreeMap<(Uuid, i32), PartitionEnd>) {
+        let durable = self.core.wal.durable_group() + 1;
+        let partitions = self.registry.partitions(None).unwrap_or_default();
+        let pinned = partitions.iter().filter_map(|partition| partition.state().pinned_group());
+        let r = pinned.chain(self.registry.pinned_by_strangers()).fold(durable, u64::min);
         let ends = partitions.iter().map(|p| {
             let end = PartitionEnd { log_end: p.end_below_group(r), manifest: p.0.archive.view().number() };
             (key(p), end)
@@ -312,83 +347,137 @@ impl Mover {
         (r, ends.collect())
     }
 
-    /// Writes a state version if R moved far enough, and releases the WAL below it.
-    async fn release(&self, partitions: &[Partition], now: i64, at_once: bool) {
-        let _one = self.releasing.lock().await;
-        let (r, ends) = self.r(partitions);
-        let r = self.core.state.behind().boundary(r);
-        let head = self.state.head();
-        let last = if head.r.wal_id == self.wal_id { head.r.group } else { 0 };
-        let files = self.core.wal.space().files;
-        // The newest file is written to, and is not free whatever R is.
-        let frees = files.iter().rev().skip(1).any(|f| !f.released && f.last_group < r && f.last_group >= last);
-        let due = now - self.times().state_ms >= STATE_EVERY_MS;
-        if r <= last || !(frees || due || at_once) {
+    /// Starts a state version if one may be due and none is under way.
+    fn begin_release(self: &Arc<Self>) {
+        let since = self.core.env.clock.now_ms() - self.times().state_ms;
+        if (0..STATE_AT_MOST_EVERY_MS).contains(&since) {
             return;
         }
-        let fold = |_, items: &mut Items| self.core.state.behind().fold(r, items);
-        match self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, fold).await {
-            Ok(state) => {
-                self.times().state_ms = now;
-                self.core.state.folded(state.r.group, state.items.len());
-                self.core.wal.release_below(r);
+        let Ok(one) = self.releasing.clone().try_lock_owned() else { return };
+        let mover = self.clone();
+        self.core.env.tasks.cold.spawn(async move {
+            let (r, ends) = mover.r();
+            let r = mover.core.state.behind().boundary(r);
+            let frees = mover.frees(r);
+            if frees || !(0..STATE_EVERY_MS).contains(&since) {
+                let _ = mover.release_to(r, ends).await; // it is logged, and tried again
             }
-            Err(error) if error.is_fenced() => self.core.fence.fail(error.to_string()),
-            Err(error) => {
-                self.times().state_ms = now;
-                tracing::warn!(%error, "state not written; trying again");
-            }
-        }
+            drop(one);
+        });
     }
 
-    /// Writes a state version as of now.
-    #[cfg(test)]
-    pub async fn release_now(&self) {
-        let all = self.registry.partitions(None).unwrap_or_default();
-        self.release(&all, self.core.env.clock.now_ms(), true).await;
+    /// Whether a state version at `r` would free a WAL file; the newest one is written to, and is not free whatever R is.
+    fn frees(&self, r: u64) -> bool {
+        let (files, last) = (self.core.wal.space().files, self.released_below());
+        files.iter().rev().skip(1).any(|f| !f.released && f.last_group < r && f.last_group >= last)
+    }
+
+    /// Where the newest state version says that R is.
+    fn released_below(&self) -> u64 {
+        let head = self.state.head();
+        if head.r.wal_id == self.wal_id { head.r.group } else { 0 }
+    }
+
+    /// Writes a state version as of now, and releases the WAL below it.
+    pub async fn release(&self) -> Result<(), CommitError> {
+        let _one = self.releasing.lock().await;
+        let (r, ends) = self.r();
+        let r = self.core.state.behind().boundary(r);
+        self.release_to(r, ends).await
+    }
+
+    async fn release_to(&self, r: u64, ends: BTreeMap<(Uuid, i32), PartitionEnd>) -> Result<(), CommitError> {
+        if self.core.state.behind().lags() {
+            tracing::warn!(
+                "changes of groups and offsets take more than their share of memory: the WAL is released later than it could be"
+            );
+        }
+        if r <= self.released_below() {
+            return Ok(());
+        }
+        let fold = |_, items: &mut Items| self.core.state.behind().fold(r, items);
+        let written = self.state.commit(WalPosition { wal_id: self.wal_id, group: r }, ends, fold).await;
+        self.times().state_ms = self.core.env.clock.now_ms();
+        match &written {
+            Ok(state) => {
+                self.core.state.folded(state.r.group);
+                self.core.wal.release_below(state.r.group);
+            }
+            Err(error) if error.is_fenced() => self.core.fence.fail(error.to_string()),
+            Err(error) => tracing::warn!(%error, "state not written; trying again"),
+        }
+        written.map(drop)
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Times> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Condenses the oldest pinned file when the WAL is nearly full and the store answers.
-    async fn condense(&self, space: &Space, partitions: &[Partition]) {
-        if space.pinned < space.budget / 5 * 4 || self.core.fence.store_is_away() {
+    /// Starts to condense pinned files, oldest first, when the WAL is nearly full and the store answers.
+    fn begin_condense(self: &Arc<Self>, space: &Space) {
+        if space.pinned < space.capacity() / 5 * 4 || self.core.fence.store_is_away() {
             return;
         }
-        let Some(file) = space.files.iter().find(|f| !f.released && !f.kept).map(|f| f.file) else { return };
-        if !due(&mut self.times().condense_ms, self.core.env.clock.now_ms(), CONDENSE_EVERY_MS) {
-            return;
+        let Ok(one) = self.condensing.clone().try_lock_owned() else { return };
+        if due(&mut self.times().condense_ms, self.core.env.clock.now_ms(), CONDENSE_EVERY_MS) {
+            let (mover, files) = (self.clone(), condensable(space));
+            self.core.env.tasks.cold.spawn(async move {
+                mover.condense(files).await;
+                drop(one);
+            });
         }
-        let sealed: HashMap<(Uuid, i32), (i64, i64)> =
-            partitions.iter().map(|p| (key(p), (p.state().sealed_end, p.0.archive.head().log_start))).collect();
-        let r = self.state.head().r.group;
-        let needed = move |meta: &FrameMeta, group: u64| {
+    }
+
+    /// Condenses the first of these files of which little is needed. One of which much is needed is passed over, and not asked
+    /// again soon: what it needs falls with the seals only.
+    pub(in crate::log) async fn condense(&self, files: Vec<u64>) {
+        let now = self.core.env.clock.elapsed();
+        let files: Vec<u64> = {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            tried.retain(|_, at| now.saturating_sub(*at) < CONDENSE_AGAIN);
+            files.into_iter().filter(|file| !tried.contains_key(file)).take(CONDENSE_TRIES).collect()
+        };
+        for file in files {
+            let (wal, needed) = (self.core.wal.clone(), self.needed());
+            match self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await {
+                Ok(Ok(Condensed::Done { kept })) => {
+                    tracing::info!(file, kept, "condensed a WAL file");
+                    return;
+                }
+                Ok(Ok(Condensed::TooMuch { needed })) => {
+                    tracing::debug!(file, needed, "most of a WAL file is still needed");
+                }
+                Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
+                Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
+            }
+            self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(file, now);
+        }
+    }
+
+    /// Which frames of the WAL are needed: what is not sealed, and changes of state that no version holds. Of a partition that is
+    /// not known all are, unless the chain of its topic says that it is gone.
+    fn needed(&self) -> impl Fn(&FrameMeta, u64) -> bool + Send + 'static {
+        let r = self.released_below();
+        let registry = self.registry.clone();
+        move |meta, group| {
             if meta.kind == FrameKind::STATE {
                 return group >= r;
             }
-            sealed.get(&(meta.topic_id, meta.partition)).is_some_and(|(sealed_end, log_start)| match meta.kind {
-                FrameKind::BATCH => meta.last_offset >= *sealed_end,
-                FrameKind::LOG_START => meta.base_offset > *log_start,
+            let Some(partition) = registry.partition_by_id(meta.topic_id, meta.partition) else {
+                return !registry.is_gone(meta.topic_id);
+            };
+            let state = partition.state();
+            match meta.kind {
+                FrameKind::BATCH | FrameKind::GAP => meta.last_offset >= state.sealed_end,
+                FrameKind::LOG_START => state.log_start_move.is_some_and(|moved| group >= moved.group),
                 _ => true,
-            })
-        };
-        let wal = self.core.wal.clone();
-        let done = self.core.env.tasks.cold.spawn_blocking(move || wal.condense(file, &needed)).await;
-        match done {
-            Ok(Ok(Condensed::Done { kept })) => tracing::info!(file, kept, "condensed a WAL file"),
-            Ok(Ok(Condensed::TooMuch { needed })) => {
-                tracing::debug!(file, needed, "most of a WAL file is still needed")
             }
-            Ok(Err(error)) => tracing::warn!(file, %error, "a WAL file was not condensed"),
-            Err(error) => tracing::warn!(file, %error, "condensing was cut off"),
         }
     }
 
     /// What need not happen in every round: retention, forgetting silent producers, collecting, compacting and merging.
-    async fn seldom(self: &Arc<Self>, partitions: &[Partition], now: i64) {
-        let (retain, expire, collect, rewrite) = {
+    fn seldom(self: &Arc<Self>, partitions: &[Partition], now: i64) {
+        let (retention_due, expire, collect, rewrite) = {
             let mut times = self.times();
             (
                 due(&mut times.retention_ms, now, RETENTION_EVERY_MS),
@@ -399,12 +488,16 @@ impl Mover {
         };
         if expire {
             for partition in partitions {
-                partition.state().producers.expire(now - seal::PRODUCER_EXPIRATION_MS);
+                partition.expire_producers(now - seal::PRODUCER_EXPIRATION_MS);
                 partition.forget_recycled();
             }
         }
-        if retain {
-            self.retain(partitions, now).await;
+        if let (true, Ok(one)) = (retention_due, self.retaining.clone().try_lock_owned()) {
+            let partitions = partitions.to_vec();
+            self.core.env.tasks.cold.spawn(async move {
+                retain(&partitions, now).await;
+                drop(one);
+            });
         }
         if collect {
             let mover = self.clone();
@@ -414,37 +507,6 @@ impl Mover {
             let mover = self.clone();
             self.core.env.tasks.cold.spawn(async move { mover.rewrite_all().await });
         }
-    }
-
-    async fn retain(&self, partitions: &[Partition], now: i64) {
-        for partition in partitions {
-            let settings = partition.settings();
-            if !settings.deletes {
-                continue;
-            }
-            let keep = Retention {
-                before_ms: (settings.retention_ms >= 0).then(|| now.saturating_sub(settings.retention_ms)),
-                keep_bytes: u64::try_from(settings.retention_bytes).ok(),
-            };
-            if keep == Retention::default() {
-                continue;
-            }
-            if let Err(error) = self.retain_one(partition, keep).await {
-                tracing::warn!(topic = partition.topic(), partition = partition.number(), %error, "retention not applied");
-                if error.is_fenced() {
-                    self.core.fence.fail(error.to_string());
-                }
-            }
-        }
-    }
-
-    async fn retain_one(&self, partition: &Partition, keep: Retention) -> Result<(), CommitError> {
-        let view = partition.0.archive.view();
-        if let Some(to) = view.retention(keep, RETENTION_ENTRIES_MAX).await? {
-            let manifest = partition.0.archive.commit(Change::LogStart { to }).await?;
-            partition.committed(&manifest);
-        }
-        Ok(())
     }
 
     async fn collect(&self) {
@@ -462,11 +524,7 @@ impl Partition {
     /// What of it is in the WAL only.
     pub(super) fn unsealed(&self) -> Option<Unsealed> {
         let state = self.state();
-        let from = state.sealed_end;
-        let until = state.ends().last_stable;
-        if from >= until {
-            return None;
-        }
+        let (from, _) = state.unsealed()?;
         let first = state.hot.from(from).next();
         Some(Unsealed {
             bytes: state.unsealed_bytes,
@@ -475,17 +533,30 @@ impl Partition {
         })
     }
 
-    fn needs_upkeep(&self) -> bool {
+    /// What its manifest should say now, seal or no seal: a reservation half of which is used, and a log start that no seal took
+    /// along for as long as one might have.
+    fn upkeep(&self, settings: &TopicSettings, now: i64, wanted_below: Option<u64>) -> Vec<Change> {
         let state = self.state();
-        state.reserve_due() || state.log_start_group.is_some()
+        let patience = i64::try_from(settings.seal_ms).unwrap_or(i64::MAX).min(LOG_START_WAITS_MAX_MS);
+        let waits = |since: i64| (0..patience).contains(&(now - since));
+        let moved = state.log_start_move;
+        let moved_due = moved.is_some_and(|m| !waits(m.since_ms) || wanted_below.is_some_and(|below| m.group < below));
+        let retained_due = state.retained_to.is_some_and(|(_, since)| !waits(since));
+        let log_start = state.log_start_to_write().filter(|_| moved_due || retained_due);
+        changes(state.reserve_due(), log_start)
     }
 
-    /// The oldest group that this partition needs.
-    pub(in crate::log) fn pinned_group(&self) -> Option<u64> {
+    /// The same when nothing may wait.
+    fn upkeep_at_once(&self) -> Vec<Change> {
         let state = self.state();
-        let records = state.hot.from(state.sealed_end).next().map(|s| s.position.group);
-        let log_start = state.log_start_group.map(|(_, group)| group);
-        records.into_iter().chain(log_start).min()
+        changes(state.reserve_due(), state.log_start_to_write())
+    }
+
+    /// Forgets producers that were silent since `before_ms`.
+    fn expire_producers(&self, before_ms: i64) {
+        let state = &mut *self.state();
+        let transactions = &state.transactions;
+        state.producers.expire(before_ms, |id| transactions.open_from(id).is_some());
     }
 
     /// Its end as far as the groups below `group` tell.
@@ -497,15 +568,72 @@ impl Partition {
 }
 
 impl super::partition::State {
-    /// Whether half of the reservation is used.
-    fn reserve_due(&self) -> bool {
-        self.reserved - self.log_end < RESERVE / 2
+    /// Up to where offsets should be reserved, if half of what is reserved is used.
+    fn reserve_due(&self) -> Option<i64> {
+        (self.reserved - self.log_end < RESERVE / 2).then_some(self.log_end + RESERVE)
     }
+}
+
+/// Gives a partition back when its task ends, however it ends.
+struct Claim<'a> {
+    mover: &'a Mover,
+    partition: &'a Partition,
+    failed: bool,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.mover.unclaim(self.partition, self.failed);
+    }
+}
+
+fn changes(reserve: Option<i64>, log_start: Option<i64>) -> Vec<Change> {
+    let reserve = reserve.map(|to| Change::Reserve { to });
+    reserve.into_iter().chain(log_start.map(|to| Change::LogStart { to })).collect()
+}
+
+async fn commit_all(partition: &Partition, changes: Vec<Change>) -> Result<(), CommitError> {
+    for change in changes {
+        let manifest = partition.0.archive.commit(change).await?;
+        partition.committed(&manifest);
+    }
+    Ok(())
+}
+
+/// Finds what retention asks for; it is written with the next seal, or by upkeep when none comes.
+async fn retain(partitions: &[Partition], now: i64) {
+    let with_retention = partitions.iter().filter_map(|partition| Some((partition, retention(partition, now)?)));
+    let each = stream::iter(with_retention).for_each_concurrent(COMMITS_AT_ONCE, |(partition, keep)| async move {
+        match partition.0.archive.view().retention(keep, RETENTION_ENTRIES_MAX).await {
+            Ok(Some(to)) => partition.state().retain_from(to, now),
+            Ok(None) => {}
+            Err(error) => {
+                let (topic, number) = (partition.topic(), partition.number());
+                tracing::warn!(topic, partition = number, %error, "retention not applied");
+            }
+        }
+    });
+    each.await;
+}
+
+/// What retention keeps of a partition, if it has any.
+fn retention(partition: &Partition, now: i64) -> Option<Retention> {
+    let settings = partition.settings();
+    let keep = Retention {
+        before_ms: (settings.retention_ms >= 0).then(|| now.saturating_sub(settings.retention_ms)),
+        keep_bytes: u64::try_from(settings.retention_bytes).ok(),
+    };
+    (settings.deletes && keep != Retention::default()).then_some(keep)
+}
+
+/// Pinned files that may be condensed, oldest first.
+pub(super) fn condensable(space: &Space) -> Vec<u64> {
+    space.files.iter().filter(|file| !file.released && !file.kept).map(|file| file.file).collect()
 }
 
 /// The groups that the WAL wants back: those of its oldest pinned file, when more than half of the budget is pinned.
 fn wanted_below(space: &Space) -> Option<u64> {
-    if space.pinned <= space.budget / 2 {
+    if space.pinned <= space.capacity() / 2 {
         return None;
     }
     let spare = space.files.len() / 4;

@@ -65,8 +65,10 @@ pub struct Run {
     pub spans: Vec<Planned>,
 }
 
-/// The next run of a partition: from `sealed_end` on, below `until`, about `max_bytes`. `spans` are those that end above
-/// `sealed_end`. A hole between spans is a range whose records were lost with damaged or missing WAL groups.
+/// The next run of a partition: from `sealed_end` on, about `max_bytes`. `spans` are those that end above `sealed_end`; those
+/// that end above `until` are not decided yet, and the run ends before them, wherever the log start lies. What lies below
+/// `log_start` is not kept, but its batches are in `leading`, for their producers go on. A hole between spans is a range whose
+/// records were lost with damaged or missing WAL groups.
 pub fn next_run(
     sealed_end: i64,
     log_start: i64,
@@ -75,32 +77,31 @@ pub fn next_run(
     spans: impl Iterator<Item = Planned>,
 ) -> Run {
     let mut run = Run::default();
-    let mut at = sealed_end;
-    if log_start > at {
-        let next = log_start.min(until);
-        push_gap(&mut run.gaps, at, next, GapReason::Deleted);
-        at = next;
-    }
-    let (mut bytes, from) = (0, at);
-    for (span, dead) in spans.filter(|(s, _)| s.next > from && s.base < until) {
-        if bytes >= max_bytes {
+    let (mut at, mut until, mut bytes) = (sealed_end, until, 0);
+    for (span, dead) in spans {
+        if span.base >= until {
             break;
         }
-        if span.base > at {
-            if !run.spans.is_empty() {
-                break;
-            }
-            push_gap(&mut run.gaps, at, span.base, GapReason::WalLost);
-            at = span.base;
+        if span.next > until {
+            until = span.base;
+            break;
         }
+        if bytes >= max_bytes || span.base > at && !run.spans.is_empty() {
+            until = at;
+            break;
+        }
+        at = run.pass_hole(at, span.base, log_start);
         bytes += u64::from(span.position.len);
+        let dead = if span.next <= log_start { Some(GapReason::Deleted) } else { dead };
         match dead {
             Some(reason) if run.spans.is_empty() => {
+                at = run.pass_hole(at, log_start.min(span.next), log_start);
                 push_gap(&mut run.gaps, at, span.next, reason);
                 run.leading.push((span, dead));
             }
             _ => {
                 if run.spans.is_empty() {
+                    at = run.pass_hole(at, log_start, log_start);
                     run.first = at;
                 }
                 run.spans.push((span, dead));
@@ -109,14 +110,21 @@ pub fn next_run(
         at = span.next;
     }
     if run.spans.is_empty() {
-        if bytes < max_bytes {
-            push_gap(&mut run.gaps, at, until, GapReason::WalLost);
-            at = at.max(until);
-        }
+        at = run.pass_hole(at, until, log_start);
         run.first = at;
     }
     run.next = at;
     run
+}
+
+impl Run {
+    /// Makes gaps of the offsets from `at` up to `to`, where no batch lies: deleted below the log start, lost above it.
+    fn pass_hole(&mut self, at: i64, to: i64, log_start: i64) -> i64 {
+        let deleted = log_start.clamp(at, to.max(at));
+        push_gap(&mut self.gaps, at, deleted, GapReason::Deleted);
+        push_gap(&mut self.gaps, deleted, to, GapReason::WalLost);
+        at.max(to)
+    }
 }
 
 /// Adds a range; to the one before it if the reason is the same. What aborted transactions leave behind is one gap, with all

@@ -6,17 +6,22 @@
 //! ```
 //! The object has a name that was never used; whatever goes wrong before the commit leaves an orphan that the collector
 //! removes, and the records stay in the WAL. The permit for the encoder's memory is taken before the first byte is read.
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::plan::{self, Run};
-use crate::archive::manifest::{Change, Entry, EpochStart, GapReason, Seal, SegmentEntry};
+use crate::archive::manifest::{
+    self as archive, AbortedTransaction, Change, Entry, EpochStart, GapReason, Seal, SegmentEntry,
+};
 use crate::archive::segment::{ColumnType, SegmentEncoder, SegmentError, SegmentMeta, SegmentSpec};
 use crate::archive::{ArchiveError, CommitError};
 use crate::base::ByteBudget;
 use crate::log::hot::Span;
 use crate::log::partition::Partition;
 use crate::log::producers::Producers;
+use crate::log::transactions::Role;
 use crate::record::{BatchError, BatchHeader, for_each_record};
 use crate::store::{Store, StoreError};
 use crate::wal::{Wal, WalError};
@@ -35,6 +40,8 @@ const CHUNKS_WAITING: usize = 2;
 /// Why a seal did not come to its end. The records stay in the WAL.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::log) enum SealError {
+    #[error("{0}")]
+    Damaged(String),
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error(transparent)]
@@ -90,15 +97,28 @@ struct Encoded {
     mixed: (bool, bool),
 }
 
-/// What a manifest says of producers and epochs, as of the batches that were read.
+/// What a manifest says of producers, transactions and epochs, as of the batches that were read.
 struct Books {
     producers: Producers,
+    /// Where each transaction begins that no batch below has ended.
+    open: BTreeMap<i64, i64>,
     epochs: Vec<EpochStart>,
 }
 
 impl Books {
+    /// As of the end of the sealed range.
+    fn of(known: &archive::Producers) -> Self {
+        let open = known.producers.iter().filter(|p| p.open_from >= 0).map(|p| (p.id, p.open_from));
+        Self { producers: Producers::from_archive(known), open: open.collect(), epochs: Vec::new() }
+    }
+
     fn enter(&mut self, header: &BatchHeader, span: &Span) {
         self.producers.observe(header, span.append_time);
+        match span.role {
+            Role::Plain => {}
+            Role::Part(producer_id) => drop(self.open.entry(producer_id).or_insert(span.base)),
+            Role::Control => drop(self.open.remove(&header.producer_id)),
+        }
         if self.epochs.last().is_none_or(|e| e.epoch() < header.leader_epoch) {
             self.epochs.push(EpochStart(header.leader_epoch, header.base_offset));
         }
@@ -116,21 +136,25 @@ pub(super) async fn seal_next(
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
     partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
-    let (mut run, log_end, from) = {
+    let (mut run, log_end, from, aborted, log_start) = {
         let state = partition.state();
-        let until = until.min(state.ends().last_stable);
+        if let Some(damaged) = &state.damaged {
+            return Err(SealError::Damaged(damaged.why.clone()));
+        }
+        let until = until.min(state.decided_end());
         let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
         let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
-        (run, state.log_end, state.sealed_end)
+        let aborted = state.transactions.aborted_in(run.first, run.next);
+        let aborted: Vec<_> = aborted.map(|a| (a.producer_id, a.first, a.last)).collect();
+        (run, state.log_end, state.sealed_end, aborted, state.log_start_to_write())
     };
     if run.next <= from {
         return Ok(Sealed { end: from, ..Sealed::default() });
     }
     let archive = &partition.0.archive;
-    let before = Producers::from_archive(&archive.producers().await?);
+    let mut books = Books::of(&archive.producers().await?);
     let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
     let mut sealed = Sealed { end: run.next, ..Sealed::default() };
-    let mut books = Books { producers: before, epochs: Vec::new() };
     if !run.leading.is_empty() {
         books = keep_books(partition, run.leading.clone(), books).await?;
     }
@@ -162,10 +186,12 @@ pub(super) async fn seal_next(
             unknown: Default::default(),
         })));
     }
-    let Books { mut producers, epochs } = books;
-    producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS);
-    let producers = producers.to_archive();
-    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers };
+    let Books { mut producers, open, epochs } = books;
+    producers.expire(partition.0.core.env.clock.now_ms() - PRODUCER_EXPIRATION_MS, |id| open.contains_key(&id));
+    // What a cut leaves of a transaction that was aborted has to be known as such.
+    let cut = aborted.into_iter().filter(|(_, first, last)| *first < run.next && *last >= run.next);
+    let producers = producers.to_archive(&open, cut.map(AbortedTransaction::from).collect());
+    let seal = Seal { first: from, next: run.next, log_end, entries, epochs, producers, log_start };
     let manifest = archive.commit(Change::Seal(seal)).await?;
     partition.committed(&manifest);
     Ok(sealed)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Partition;
+use super::{LogStartMove, Partition};
 use crate::log::ReadError;
 use crate::wal::{Append, Done, Durable, FrameKind};
 
@@ -25,7 +25,7 @@ impl Partition {
             if to <= ends.log_start {
                 return Ok(ends.log_start);
             }
-            let sink = LogStartMove { partition: self.clone(), answer: Mutex::new(Some(answer)) };
+            let sink = Moved { partition: self.clone(), answer: Mutex::new(Some(answer)) };
             let meta = self.0.meta(FrameKind::LOG_START, to..=to, self.0.core.env.clock.now_ms());
             let frame = Append::urgent(meta, Bytes::new(), Arc::new(sink), 0);
             self.0.core.wal.append(frame).map_err(|e| ReadError::Storage(e.to_string()))?;
@@ -37,17 +37,19 @@ impl Partition {
 }
 
 /// Moves the log start when that is durable.
-struct LogStartMove {
+struct Moved {
     partition: Partition,
     answer: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Durable for LogStartMove {
+impl Durable for Moved {
     fn durable(&self, done: &[Done]) {
         for Done { meta, position, .. } in done {
             let mut state = self.partition.state();
             state.log_start = state.log_start.max(meta.base_offset);
-            state.log_start_group = Some((state.log_start, state.log_start_group.map_or(position.group, |(_, g)| g)));
+            let new = LogStartMove { to: state.log_start, group: position.group, since_ms: meta.append_time };
+            state.log_start_move =
+                Some(state.log_start_move.map_or(new, |before| LogStartMove { to: state.log_start, ..before }));
             state.wake_readers();
         }
         if let Some(answer) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -8,29 +8,41 @@ use tokio::sync::{Notify, oneshot};
 use crate::archive::manifest::Manifest;
 use crate::log::hot::HotIndex;
 use crate::log::producers::{BatchMark, Producers, Verdict, Violation};
+use crate::log::recovery::{Beginning, Damaged, Lost};
 use crate::log::transactions::{Role, Transactions};
 use crate::log::{AppendError, Appended, Ends, Pending};
 use crate::record::{BatchHeader, Checked};
 
-/// What a partition begins with: the manifest, and what the WAL held of it.
-#[derive(Debug, Default)]
-pub struct Beginning {
-    /// Batches in the WAL at or above the log start, in order.
-    pub hot: HotIndex,
-    /// Producers as of the end of the WAL.
-    pub producers: Producers,
-    /// First offset of each epoch in the WAL, ascending.
-    pub epochs: Vec<(i32, i64)>,
-    /// The newest log start in the WAL, and the group that says so.
-    pub log_start: Option<(i64, u64)>,
-    /// Why this partition must not be served: damage that the message names.
-    pub damaged: Option<String>,
-    /// Acknowledged records may be missing behind the last one: go on at `reserved`, so that no offset is used twice.
-    pub uncertain_end: bool,
-    /// End of what was acknowledged and then given up with damage: none of these offsets is used again.
-    pub end_at_least: i64,
-    /// Transactions as of the end of the WAL.
-    pub transactions: Transactions,
+/// A move of the log start that is durable in the WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStartMove {
+    /// The newest log start.
+    pub to: i64,
+    /// The oldest group that the manifest does not cover and that says so.
+    pub group: u64,
+    /// When the oldest of them came, ms.
+    pub since_ms: i64,
+}
+
+/// Why a partition takes no appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Its topic is gone, and its records with it.
+    Deleted,
+    /// Acknowledged records of it cannot be read.
+    Damaged(String),
+    /// The broker stops, or has stopped.
+    Ended(String),
+}
+
+impl Closed {
+    /// For who asks.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Deleted => "the topic was deleted".to_owned(),
+            Self::Damaged(why) | Self::Ended(why) => why.clone(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -47,56 +59,105 @@ pub struct State {
     pub epochs: Vec<(i32, i64)>,
     /// Bytes of batches above `sealed_end`.
     pub unsealed_bytes: u64,
-    /// The newest log start that the manifest does not know yet, and the oldest group of the WAL that says so.
-    pub log_start_group: Option<(i64, u64)>,
+    /// The move of the log start that the manifest does not know yet.
+    pub log_start_move: Option<LogStartMove>,
+    /// Ranges above the sealed one that will never hold records, in order.
+    pub lost: Vec<Lost>,
+    /// Offsets that a start leaves out, until a frame of the WAL says so.
+    pub left_out: Option<(i64, i64)>,
+    /// A log start that retention asks for; it rides on the next seal. Since when, ms.
+    pub retained_to: Option<(i64, i64)>,
     /// Why appends are refused, if they are.
-    pub closed: Option<String>,
-    /// Why reads of the hot tier are refused, if they are.
-    pub damaged: Option<String>,
+    pub closed: Option<Closed>,
+    /// Why it is not sealed and its hot tier not read, if so.
+    pub damaged: Option<Damaged>,
     pub pending: VecDeque<(i64, oneshot::Sender<()>)>,
     pub readers: Vec<Weak<Notify>>,
 }
 
 impl State {
-    pub fn new(manifest: &Manifest, from_wal: Beginning) -> Self {
-        let Beginning { hot, mut producers, epochs, log_start, damaged, uncertain_end, end_at_least, transactions } =
-            from_wal;
-        let from_wal_log_start = log_start.filter(|(to, _)| *to > manifest.log_start);
-        let log_start = from_wal_log_start.map_or(manifest.log_start, |(to, _)| to);
-        let known_end = hot.end().unwrap_or(manifest.next).max(manifest.next).max(log_start);
-        let end = if uncertain_end { manifest.reserved.max(known_end) } else { known_end.max(end_at_least) };
-        if end > known_end {
-            producers.lost_until(end);
-        }
+    pub fn new(manifest: &Manifest, from_wal: Beginning, now_ms: i64) -> Self {
+        let Beginning { hot, producers, transactions, epochs, log_start, lost, damaged, known_end, end } = from_wal;
         Self {
-            log_start,
+            log_start: log_start.map_or(manifest.log_start, |(to, _)| to),
             high_watermark: end,
             log_end: end,
             sealed_end: manifest.next,
             reserved: manifest.reserved,
-            log_start_group: from_wal_log_start,
+            log_start_move: log_start.map(|(to, group)| LogStartMove { to, group, since_ms: now_ms }),
             unsealed_bytes: hot.bytes_above(manifest.next),
             hot,
             producers,
             transactions,
             epochs: joined(manifest, epochs),
-            closed: damaged.clone(),
+            lost,
+            left_out: (known_end < end).then_some((known_end, end)),
+            retained_to: None,
+            closed: damaged.as_ref().map(|damaged| Closed::Damaged(damaged.why.clone())),
             damaged,
             pending: VecDeque::new(),
             readers: Vec::new(),
         }
     }
 
-    /// Whether it takes appends.
-    pub fn is_served(&self) -> bool {
-        self.closed.is_none()
+    /// Why it takes no appends, if so.
+    pub fn refusal(&self) -> Option<AppendError> {
+        self.closed.as_ref().map(|closed| AppendError::NotServing(closed.reason()))
+    }
+
+    /// One past the last offset that is durable and belongs to no transaction that is still open, wherever the log start is:
+    /// what may be sealed.
+    pub fn decided_end(&self) -> i64 {
+        self.transactions.first_open().unwrap_or(i64::MAX).min(self.high_watermark)
+    }
+
+    /// The first group of the WAL that this partition needs.
+    pub fn pinned_group(&self) -> Option<u64> {
+        let records = self.hot.from(self.sealed_end).next().map(|span| span.position.group);
+        let lost = self.lost.iter().find(|lost| lost.next > self.sealed_end).map(|lost| lost.group);
+        let log_start = self.log_start_move.map(|moved| moved.group);
+        let damaged = self.damaged.as_ref().map(|damaged| damaged.group);
+        [records, lost, log_start, damaged].into_iter().flatten().min()
+    }
+
+    /// Asks for a log start that the next manifest version takes along.
+    pub fn retain_from(&mut self, to: i64, now_ms: i64) {
+        if to > self.log_start {
+            let since = self.retained_to.map_or(now_ms, |(_, since)| since);
+            self.retained_to = Some((to, since));
+        }
+    }
+
+    /// The log start that the next manifest version should have, if it is a higher one.
+    pub fn log_start_to_write(&self) -> Option<i64> {
+        let moved = self.log_start_move.map(|moved| moved.to);
+        moved.max(self.retained_to.map(|(to, _)| to))
+    }
+
+    /// What the WAL holds above the sealed range, if there is anything to seal.
+    pub fn unsealed(&self) -> Option<(i64, i64)> {
+        let (from, until) = (self.sealed_end, self.decided_end());
+        (from < until && self.damaged.is_none()).then_some((from, until))
+    }
+
+    /// Takes over a manifest version: what it sealed is cold from now on.
+    pub fn committed(&mut self, manifest: &Manifest) {
+        self.sealed_end = self.sealed_end.max(manifest.next);
+        self.reserved = self.reserved.max(manifest.reserved);
+        self.unsealed_bytes = self.hot.bytes_above(self.sealed_end);
+        self.lost.retain(|lost| lost.next > manifest.next);
+        if manifest.log_start > self.log_start {
+            self.log_start = manifest.log_start;
+            self.wake_readers();
+        }
+        self.log_start_move = self.log_start_move.filter(|moved| moved.to > manifest.log_start);
+        self.retained_to = self.retained_to.filter(|(to, _)| *to > manifest.log_start);
     }
 
     pub fn ends(&self) -> Ends {
-        let undecided = self.transactions.first_open().unwrap_or(i64::MAX);
         Ends {
             log_start: self.log_start,
-            last_stable: undecided.min(self.high_watermark).max(self.log_start),
+            last_stable: self.decided_end().max(self.log_start),
             high_watermark: self.high_watermark,
             log_end: self.log_end,
         }

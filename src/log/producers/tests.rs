@@ -1,6 +1,10 @@
 use super::*;
 use proptest::prelude::*;
 
+fn archived(producers: &Producers) -> archive::Producers {
+    producers.to_archive(&BTreeMap::new(), Vec::new())
+}
+
 fn mark(first: i32, n: i32, offset: i64) -> BatchMark {
     BatchMark {
         first_sequence: first,
@@ -46,7 +50,7 @@ fn after_a_loss_one_jump_forward_is_accepted_and_none_back() {
 fn whoever_is_known_by_a_marker_alone_begins_at_zero() {
     let mut p = Producers::default();
     p.record_end(7, 2, 1, 1);
-    for p in [&p, &Producers::from_archive(&p.to_archive())] {
+    for p in [&p, &Producers::from_archive(&archived(&p))] {
         assert_eq!(p.check(7, 1, 0, 0), Err(Violation::Fenced { current: 2 }));
         assert_eq!(p.check(7, 2, 3, 3), Err(Violation::OutOfOrder { expected: 0 }));
         assert_eq!(p.check(7, 2, 0, 3), Ok(Verdict::New));
@@ -69,11 +73,7 @@ fn the_coordinator_of_the_last_marker_is_known_after_a_restart() {
     assert_eq!(epoch_of(&producers), -1, "nothing was decided");
     producers.record_end(7, 0, 3, 2);
     assert_eq!(epoch_of(&producers), 3);
-    assert_eq!(epoch_of(&Producers::from_archive(&producers.to_archive())), 3);
-    let mut wal = Producers::default();
-    wal.record(7, 0, mark(1, 1, 2), 3);
-    wal.put_before(&producers);
-    assert_eq!(epoch_of(&wal), 3);
+    assert_eq!(epoch_of(&Producers::from_archive(&archived(&producers))), 3);
 }
 
 proptest! {
@@ -99,31 +99,15 @@ proptest! {
     }
 }
 
-proptest! {
-    #[test]
-    fn a_restart_from_manifest_and_wal_knows_what_one_life_would_know(
-        batches in prop::collection::vec((0..3i64, 0..2i16, 1..5i32), 1..60),
-        sealed in 0..60usize,
-        wal_from in 0..60usize,
-    ) {
-        let (mut whole, mut manifest, mut wal) = (Producers::default(), Producers::default(), Producers::default());
-        let wal_from = wal_from.min(sealed);
-        let (mut offset, mut next) = (0i64, std::collections::HashMap::<i64, (i16, i32)>::new());
-        for (i, (id, raise, n)) in batches.into_iter().enumerate() {
-            let (epoch, sequence) = next.get(&id).copied().unwrap_or((0, 0));
-            let (epoch, sequence) = if raise == 1 { (epoch + 1, 0) } else { (epoch, sequence) };
-            let m = mark(sequence, n, offset);
-            whole.record(id, epoch, m, i as i64);
-            if i < sealed {
-                manifest.record(id, epoch, m, i as i64);
-            }
-            if i >= wal_from {
-                wal.record(id, epoch, m, i as i64);
-            }
-            next.insert(id, (epoch, sequence + n));
-            offset += i64::from(n);
-        }
-        wal.put_before(&Producers::from_archive(&manifest.to_archive()));
-        prop_assert_eq!(wal, whole);
-    }
+#[test]
+fn a_manifest_says_where_transactions_are_open_and_silence_ends_no_producer_that_has_one() {
+    let mut producers = Producers::default();
+    producers.record(7, 0, mark(0, 1, 10), 1);
+    producers.record(8, 0, mark(0, 1, 11), 1);
+    producers.expire(100, |id| id == 7);
+    let open = BTreeMap::from([(7, 10)]);
+    let aborted = vec![archive::AbortedTransaction::from((9, 3, 20))];
+    let archived = producers.to_archive(&open, aborted.clone());
+    assert_eq!(archived.producers.iter().map(|p| (p.id, p.open_from)).collect::<Vec<_>>(), [(7, 10)]);
+    assert_eq!(archived.aborted, aborted);
 }

@@ -63,7 +63,7 @@ async fn no_restored_group_is_ahead_of_the_data() {
     log.seal(None).await.unwrap();
     append(&log, "t", &[(2, "in the WAL only")]).await;
     put(&log, vec![set("offset", Json::of(&json!(2)))]).await;
-    log.0.mover.release_now().await;
+    log.0.mover.release().await.unwrap();
     kill(log).await;
     place.lose_disk();
     let mut options = place.options();

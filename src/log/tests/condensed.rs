@@ -1,0 +1,151 @@
+//! A WAL of which files were condensed: the same records, transactions and producers, in this life and after a restart.
+use super::*;
+use crate::base::Json;
+use crate::log::mover::condensable;
+use crate::record::Outcome;
+
+/// Two topics in a WAL of small files. An open transaction of `b` keeps R in file 2; what `a` has there is sealed.
+struct World {
+    place: Place,
+    options: Options,
+    log: Log,
+}
+
+impl World {
+    async fn new(topics: &[&str]) -> Self {
+        let place = Place::new();
+        let options = place.with_small_files(64);
+        let log = Log::open(options.clone(), place.env()).await.unwrap();
+        for topic in topics {
+            log.create_topic(new_topic(topic)).await.unwrap();
+        }
+        Self { place, options, log }
+    }
+
+    fn partition(&self, topic: &str) -> Partition {
+        self.log.partition(topic, 0).unwrap()
+    }
+
+    /// Fills until the WAL writes to another file.
+    async fn next_file(&self, topic: &str) {
+        let file = || self.log.0.core.wal.space().files.last().unwrap().file;
+        let before = file();
+        while file() == before {
+            append(&self.log, topic, &[(1, &"x".repeat(9000))]).await;
+        }
+    }
+
+    /// Condenses the oldest file that is pinned and whole, as the mover does under pressure.
+    async fn condense(&self) {
+        let file = condensable(&self.log.0.core.wal.space())[0];
+        self.log.0.mover.condense(vec![file]).await;
+        let files = self.log.0.core.wal.space().files;
+        assert!(files.iter().any(|f| f.file == file && f.kept), "{files:?}");
+    }
+
+    async fn restarted(self) -> (Place, Log) {
+        super::state::kill(self.log).await;
+        let log = reopened_with(self.options, &self.place).await.unwrap();
+        (self.place, log)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_gets_every_record_whatever_was_condensed_before_and_after_a_restart() {
+    let world = World::new(&["a", "b"]).await;
+    let a = world.partition("a");
+    a.append(idempotent(5, 0, "0"), None).unwrap().durable().await.unwrap();
+    world.next_file("b").await;
+    world.partition("b").append_transactional(part(99, 0, "pins"), None).unwrap().durable().await.unwrap();
+    for sequence in 1..=5 {
+        a.append(idempotent(5, sequence, &sequence.to_string()), None).unwrap().durable().await.unwrap();
+    }
+    world.log.seal(None).await.unwrap();
+    world.next_file("b").await;
+    a.append(idempotent(5, 6, "6"), None).unwrap().durable().await.unwrap();
+    world.next_file("b").await;
+    world.condense().await;
+    let expected: Vec<(i64, String)> = (0..7).map(|n| (n, n.to_string())).collect();
+    for from in 0..7 {
+        let read = a.read(from, 1 << 20, true, Isolation::ReadUncommitted).await.unwrap();
+        assert!(!read.batches.is_empty(), "at {from}, in the same life");
+    }
+    assert_eq!(read_all(&a, 0).await, expected);
+    drop(a);
+    let (_place, log) = world.restarted().await;
+    let a = log.partition("a", 0).unwrap();
+    assert_eq!(read_all(&a, 0).await, expected);
+    let repeated = a.append(idempotent(5, 4, "again"), None).unwrap().durable().await.unwrap();
+    assert_eq!(repeated.base_offset, 4);
+    assert_eq!(a.append(idempotent(5, 7, "next"), None).unwrap().durable().await.unwrap().base_offset, 7);
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_whose_sealed_frames_were_condensed_away_is_still_the_owners() {
+    let world = World::new(&["a", "b", "c"]).await;
+    append(&world.log, "a", &[(1, "file 1")]).await;
+    world.next_file("c").await;
+    world.partition("b").append_transactional(part(99, 0, "pins"), None).unwrap().durable().await.unwrap();
+    world.log.seal(None).await.unwrap();
+    for value in ["file 2, a", "file 2, b"] {
+        append(&world.log, "a", &[(1, value)]).await;
+    }
+    world.log.seal(None).await.unwrap();
+    world.next_file("c").await;
+    world.next_file("c").await;
+    world.log.seal(Some("c")).await.unwrap();
+    world.condense().await;
+    let (_place, log) = world.restarted().await;
+    let a = log.partition("a", 0).unwrap();
+    assert_eq!(read_all(&a, 0).await.len(), 3);
+    assert_eq!(append(&log, "a", &[(1, "next")]).await.base_offset, 3);
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_whose_marker_was_condensed_away_stays_committed() {
+    let world = World::new(&["a", "b", "c"]).await;
+    let a = world.partition("a");
+    a.append_transactional(part(77, 0, "in a transaction"), None).unwrap().durable().await.unwrap();
+    world.next_file("c").await;
+    world.partition("b").append_transactional(part(99, 0, "pins"), None).unwrap().durable().await.unwrap();
+    let end = TransactionEnd { producer_id: 77, producer_epoch: 0, outcome: Outcome::Committed };
+    let done = vec![("txn/t".to_owned(), Some(Json::of(&"done")))];
+    world.log.end_transaction(end, vec![a.clone()], done).unwrap().durable().await.unwrap();
+    append(&world.log, "a", &[(1, "behind it")]).await;
+    world.log.seal(None).await.unwrap();
+    world.next_file("c").await;
+    append(&world.log, "a", &[(1, "file 3")]).await;
+    world.next_file("c").await;
+    world.log.seal(Some("c")).await.unwrap();
+    world.condense().await;
+    drop(a);
+    let (_place, log) = world.restarted().await;
+    let a = log.partition("a", 0).unwrap();
+    assert_eq!(a.open_transactions(), []);
+    assert_eq!(a.ends().last_stable, a.ends().high_watermark);
+    log.seal(Some("a")).await.unwrap();
+    assert_eq!(a.state().sealed_end, a.ends().high_watermark);
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_which_much_is_needed_does_not_keep_others_from_being_condensed() {
+    let world = World::new(&["a", "b"]).await;
+    // The oldest file is full of what cannot be sealed: a transaction that is open.
+    let stuck = world.partition("b");
+    for sequence in 0..6 {
+        stuck.append_transactional(part(99, sequence, &"x".repeat(9000)), None).unwrap().durable().await.unwrap();
+    }
+    world.next_file("a").await;
+    world.next_file("a").await;
+    world.next_file("a").await;
+    world.log.seal(None).await.unwrap();
+    let files = condensable(&world.log.0.core.wal.space());
+    world.log.0.mover.condense(files.clone()).await;
+    let now = world.log.0.core.wal.space().files;
+    let kept: Vec<u64> = now.iter().filter(|f| f.kept).map(|f| f.file).collect();
+    assert_eq!(kept, [files[1]], "{now:?}");
+    super::state::kill(world.log).await;
+}
