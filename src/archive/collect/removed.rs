@@ -3,27 +3,26 @@
 use super::{HOUR, Round};
 use crate::archive::error::{ArchiveError, CommitError};
 use crate::archive::manifest::model::{PageItems, PageRef, Removed, RemovedObject, RemovedPageRef};
-use crate::archive::manifest::{PartitionArchive, View};
+use crate::archive::manifest::{Gone, PartitionArchive, View};
 
 impl Round<'_> {
     pub(super) async fn removed(&self, partition: &PartitionArchive, view: &View) -> Result<(), CommitError> {
         let kept_ms = self.at.options.kept_ms(view.manifest().topic_id);
         let is_due = |at_ms: i64| at_ms.saturating_add(kept_ms) <= self.now_ms;
-        let deleted = partition.deleted();
-        let mut names = Vec::new();
+        let (before, mut gone) = (partition.gone(), Gone::default());
         for removed in view.manifest().removed.iter().filter(|removed| is_due(removed.at_ms)) {
             let name = removed.what.name();
-            if !deleted.contains(name) && self.removed_one(view, removed).await? {
-                names.push(name.to_owned());
+            if !before.names.contains(name) && self.removed_one(view, removed).await? {
+                gone.names.insert(name.to_owned());
             }
         }
         for page in view.manifest().removed_pages.iter().filter(|page| is_due(page.last_ms)) {
             let name = &page.object.name;
-            if !deleted.contains(name) && self.removed_page(view, page).await? {
-                names.push(name.clone());
+            if !before.pages.contains(name) && self.removed_page(view, page).await? {
+                gone.pages.insert(name.clone());
             }
         }
-        let forgotten = partition.forget(names, HOUR).await;
+        let forgotten = partition.forget(gone, HOUR).await;
         self.note(forgotten).map(drop)
     }
 

@@ -1,4 +1,6 @@
 //! What may happen to a manifest. A change names what it replaces and is planned anew on each head ([`super::plan`]).
+use std::collections::BTreeSet;
+
 use super::model::{Entry, EpochStart};
 use super::producers::Producers;
 use crate::record::HashSum;
@@ -40,14 +42,27 @@ pub enum Change {
     },
     /// A new version that says the same, so that the chain's epoch is the owner's.
     TakeOver,
-    /// Removed things whose objects were deleted; by name. The name of a page of removed things stands for all of them.
-    Forget {
-        /// Names as they stand in `removed` and `removed_pages`.
-        names: Vec<String>,
-    },
+    /// Removed things whose objects were deleted.
+    Forget(Gone),
     /// Several at once, one after the other in one version: what can wait rides on what is due. Those of them that were
     /// applied before are left out.
     All(Vec<Change>),
+}
+
+/// Removed things whose objects are gone, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Names as they stand in `removed`.
+    pub names: BTreeSet<String>,
+    /// Names of pages of removed things all of which are gone; the pages themselves are not yet.
+    pub pages: BTreeSet<String>,
+}
+
+impl Gone {
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.pages.is_empty()
+    }
 }
 
 /// A range of the WAL that was sealed.

@@ -28,7 +28,7 @@ mod removed;
 mod tree;
 mod view;
 
-pub use change::{Change, Dropped, Replace, Seal};
+pub use change::{Change, Dropped, Gone, Replace, Seal};
 pub use invariants::{Invariant, Violation};
 pub use model::{Entry, EpochStart, Gap, GapReason, Manifest, SegmentEntry, Sums};
 pub(super) use pages::{PageCache, read_object};

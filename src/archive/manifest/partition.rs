@@ -10,7 +10,7 @@ use super::model::{MANIFEST, Manifest};
 use super::plan::{Context, Planned, plan};
 use super::producers::Producers;
 use super::tree::{Hindrance, Loaded, NewObject};
-use super::{Change, View};
+use super::{Change, Gone, View};
 use crate::archive::error::{ArchiveError, CommitError};
 use crate::archive::layout::{self, Named, Names};
 use crate::archive::{Bucket, Ownership};
@@ -118,10 +118,10 @@ struct Inner {
     forgotten: Mutex<Forgotten>,
 }
 
-/// Removed things whose objects are gone, by name: the next version that is made for another reason leaves them out.
+/// Removed things whose objects are gone: the next version that is made for another reason leaves them out.
 #[derive(Debug, Default)]
 struct Forgotten {
-    names: BTreeSet<String>,
+    gone: Gone,
     /// When the first of them was deleted, by the clock that never goes back.
     since: Option<Duration>,
 }
@@ -141,9 +141,10 @@ impl Writer {
 }
 
 impl Forgotten {
-    fn remove(&mut self, names: &BTreeSet<String>) {
-        self.names.retain(|name| !names.contains(name));
-        if self.names.is_empty() {
+    fn remove(&mut self, gone: &Gone) {
+        self.gone.names.retain(|name| !gone.names.contains(name));
+        self.gone.pages.retain(|name| !gone.pages.contains(name));
+        if self.gone.is_empty() {
             self.since = None;
         }
     }
@@ -273,25 +274,29 @@ impl PartitionArchive {
 
     /// Notes that the objects of removed things, or of all that a page of them names, are gone. The next version leaves them
     /// out; if none is made for `patience`, one of its own does.
-    pub(in crate::archive) async fn forget(&self, names: Vec<String>, patience: Duration) -> Result<(), CommitError> {
+    pub(in crate::archive) async fn forget(&self, gone: Gone, patience: Duration) -> Result<(), CommitError> {
         let now = self.0.place.bucket.clock().elapsed();
         let due = {
             let mut forgotten = self.forgotten();
-            forgotten.names.extend(names);
+            forgotten.gone.names.extend(gone.names);
+            forgotten.gone.pages.extend(gone.pages);
+            if forgotten.gone.is_empty() {
+                return Ok(());
+            }
             let since = *forgotten.since.get_or_insert(now);
-            !forgotten.names.is_empty() && now.saturating_sub(since) >= patience
+            now.saturating_sub(since) >= patience
         };
         if due {
-            let names = self.deleted();
-            self.commit(Change::Forget { names: names.iter().cloned().collect() }).await?;
-            self.forgotten().remove(&names); // also what the head did not name any more
+            let gone = self.gone();
+            self.commit(Change::Forget(gone.clone())).await?;
+            self.forgotten().remove(&gone); // also what the head did not name any more
         }
         Ok(())
     }
 
-    /// Names of removed things whose objects are gone, and that the head still names.
-    pub(in crate::archive) fn deleted(&self) -> BTreeSet<String> {
-        self.forgotten().names.clone()
+    /// Removed things whose objects are gone, and that the head still names.
+    pub(in crate::archive) fn gone(&self) -> Gone {
+        self.forgotten().gone.clone()
     }
 
     /// Takes those names out that a kept version names, as far as its pages are there: a version whose pages are gone names
@@ -391,18 +396,14 @@ impl PartitionArchive {
         Ok(())
     }
 
-    /// What `change` comes to, and the names that are forgotten along with it.
-    async fn plan_with_forgotten(
-        &self,
-        view: &View,
-        change: &Change,
-    ) -> Result<(Planned, BTreeSet<String>), CommitError> {
+    /// What `change` comes to, and what is forgotten along with it.
+    async fn plan_with_forgotten(&self, view: &View, change: &Change) -> Result<(Planned, Gone), CommitError> {
         let planned = self.plan(view, change).await?;
-        let riding = self.deleted();
+        let riding = self.gone();
         if riding.is_empty() || planned == Planned::Already {
-            return Ok((planned, BTreeSet::new()));
+            return Ok((planned, Gone::default()));
         }
-        let forget = Change::Forget { names: riding.iter().cloned().collect() };
+        let forget = Change::Forget(riding.clone());
         let both = self.plan(view, &Change::All(vec![change.clone(), forget])).await?;
         Ok((both, riding))
     }

@@ -74,7 +74,7 @@ fn step(next: &mut Manifest, change: &Change, draft: &mut Draft<'_>) -> Plan<boo
         }
         Change::WalLost { .. } => wal_lost(next, draft)?,
         Change::TakeOver => {}
-        Change::Forget { names } => removed::forget(next, names, draft),
+        Change::Forget(gone) => removed::forget(next, gone, draft),
         Change::All(changes) => {
             let mut any = false;
             for change in changes {
@@ -110,7 +110,7 @@ fn applied(head: &Manifest, change: &Change, draft: &Draft<'_>) -> Plan<bool> {
         }
         Change::Cleaned { to, .. } => head.cleaned.last().map_or(head.log_start, |clean| clean.0) >= *to,
         Change::WalLost { next } => *next < head.next,
-        Change::Forget { names } => !removed::knows_any(head, names),
+        Change::Forget(gone) => !removed::knows_any(head, gone),
     })
 }
 

@@ -1,8 +1,7 @@
 //! What is no longer live and waits to be deleted: the newest in the version, older ones in pages by time; pure.
 //!
 //! A page is forgotten as a whole, when all in it is deleted, and then is a removed thing itself.
-use std::collections::HashSet;
-
+use super::change::Gone;
 use super::model::{Manifest, REMOVED, REMOVED_MAX, REMOVED_PAGE_ITEMS, Removed, RemovedObject, RemovedPage, RemovedPageRef};
 use super::tree::Draft;
 use crate::store::envelope::Unknown;
@@ -25,19 +24,17 @@ pub fn fold(next: &mut Manifest, draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether the version has any of these names to forget.
-pub fn knows_any(head: &Manifest, names: &[String]) -> bool {
-    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
-    head.removed.iter().any(|removed| names.contains(removed.what.name()))
-        || head.removed_pages.iter().any(|page| names.contains(page.object.name.as_str()))
+/// Whether the version has any of these to forget.
+pub fn knows_any(head: &Manifest, gone: &Gone) -> bool {
+    head.removed.iter().any(|removed| gone.names.contains(removed.what.name()))
+        || head.removed_pages.iter().any(|page| gone.pages.contains(&page.object.name))
 }
 
 /// Forgets what was deleted. Of a page, all of it is forgotten, and the page itself waits to be deleted.
-pub fn forget(next: &mut Manifest, names: &[String], draft: &mut Draft<'_>) {
-    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
-    next.removed.retain(|removed| !names.contains(removed.what.name()));
+pub fn forget(next: &mut Manifest, gone: &Gone, draft: &mut Draft<'_>) {
+    next.removed.retain(|removed| !gone.names.contains(removed.what.name()));
     next.removed_pages.retain(|page| {
-        let forgotten = names.contains(page.object.name.as_str());
+        let forgotten = gone.pages.contains(&page.object.name);
         if forgotten {
             draft.remove(RemovedObject::object(&*page.object.name));
         }

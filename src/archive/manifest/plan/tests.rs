@@ -11,7 +11,7 @@ use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, RE
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
 use crate::archive::manifest::view::Retention;
-use crate::archive::manifest::{Dropped, lookup};
+use crate::archive::manifest::{Dropped, Gone, lookup};
 use crate::archive::testing::{NOW_MS, seal, segment};
 use crate::base::{Random, Uuid};
 use crate::store::envelope;
@@ -238,11 +238,11 @@ fn change_of(step: &Step, world: &World, reference: &mut Reference, serial: &mut
         }
         Step::TakeOver => Change::TakeOver,
         Step::Forget => {
-            let names = head.removed.iter().map(|r| r.what.name().to_owned());
-            let names = names.chain(head.removed_pages.iter().map(|page| page.object.name.clone())).collect();
+            let names = head.removed.iter().map(|r| r.what.name().to_owned()).collect();
+            let pages = head.removed_pages.iter().map(|page| page.object.name.clone()).collect();
             let [_, (segments, _)] = world.accounts();
             reference.ever.retain(|name| !segments.contains(name));
-            Change::Forget { names }
+            Change::Forget(Gone { names, pages })
         }
     })
 }
@@ -320,7 +320,7 @@ proptest! {
             reference.trim();
             let [_, (_, removed)] = world.accounts();
             let applied = world.apply(&change).unwrap_or_else(|reason| panic!("{change:?}: {reason}"));
-            if let Change::Forget { .. } = change {
+            if let Change::Forget(_) = change {
                 let is_page = |r: &Removed| matches!(Named::of(r.what.name()), Named::Removed { .. });
                 prop_assert!(world.head.removed.iter().all(is_page) && world.head.removed_pages.is_empty());
                 world.objects.retain(|name, _| !removed.contains(name)); // they were deleted
