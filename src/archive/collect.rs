@@ -1,33 +1,49 @@
 //! The collector: deletes old versions, removed segments, orphans, dead topics and abandoned uploads.
 //!
-//! It belongs to the owner of the bucket. What may be deleted is decided in `choice`, which is pure. The order that makes
-//! it safe while the mover works: an object is listed first, then looked for among those in flight, then in the newest
-//! version. The mover lets go of a name only after the version that names it is the head.
-use std::collections::{BTreeMap, HashMap};
+//! Only the owner of the bucket deletes, having just looked ([`Licence`]); what it does not know it looks up in the bucket
+//! first. What may be deleted is decided in `choice`, which is pure. The order that makes it safe while the mover works: an
+//! object is listed first, then looked for among those in flight, then in the newest version. The mover lets go of a name
+//! only after the version that names it is the head.
+//!
+//! Costs follow what changed: a round in which nothing is due makes a handful of requests however many partitions there are.
+//! Versions are not asked for before they can be due, removed things are known from the manifests, and only the search for
+//! what nobody names, once a day, lists folders: one listing serves all partitions of a topic.
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::error::{ArchiveError, CommitError};
-use super::layout::{self, Named};
-use super::manifest::model::{PageItems, PageRef, Removed, RemovedObject};
-use super::manifest::{Change, PartitionArchive, View};
-use super::topics::{DeadNote, DeadTopic};
-use super::{Archive, Bucket, Ownership, Topics, owner, state};
+use super::manifest::PartitionArchive;
+use super::{Archive, Bucket, Ownership, StateChain, Topics, layout, owner, state};
 use crate::base::Uuid;
-use crate::store::LIST_PAGE;
-use choice::{ClockWatch, EMPTY_MS, GRACE_MS};
+use crate::store::chain::{Chain, Keep, Lowest};
+use choice::ClockWatch;
+use licence::Licence;
 
 mod choice;
+mod clocks;
+mod leftovers;
+mod licence;
+mod orphans;
+mod removed;
+mod topics;
 
 pub use choice::GRACE_MS as ORPHAN_GRACE_MS;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
+const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Versions of a chain that stay in any case.
 const KEEP_VERSIONS: u64 = 16;
-/// How long versions stay; those of the state, which is written every minute, for an hour.
+/// How long versions stay.
 const KEEP_MS: i64 = 7 * 24 * HOUR_MS;
-const KEEP_STATE_MS: i64 = HOUR_MS;
+/// How long versions of the state stay at least.
+const KEEP_STATE_MS: i64 = 24 * HOUR_MS;
 /// Time between two searches for orphans: they list whole folders.
 const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Partitions that are worked on side by side.
+const AT_ONCE: usize = 32;
 
 /// How long things are kept.
 #[derive(Clone, Debug)]
@@ -41,6 +57,10 @@ pub struct CollectOptions {
 impl CollectOptions {
     fn kept_ms(&self, topic_id: Uuid) -> i64 {
         self.of_topics.get(&topic_id).copied().unwrap_or(self.removed_retention_ms)
+    }
+
+    fn longest_ms(&self) -> i64 {
+        self.of_topics.values().copied().fold(self.removed_retention_ms, i64::max)
     }
 }
 
@@ -75,10 +95,26 @@ pub struct Collector {
     bucket: Bucket,
     ownership: Ownership,
     topics: Topics,
+    state: StateChain,
     options: CollectOptions,
     watch: ClockWatch,
-    clocks: Option<Result<(), String>>,
+    clocks: clocks::Clocks,
+    memory: Memory,
+}
+
+/// What is remembered from round to round, so that nothing is asked for before it can be due. Forgetting it costs requests.
+#[derive(Debug, Default)]
+struct Memory {
     orphans_at: Option<Duration>,
+    state_pages_at: Option<Duration>,
+    /// Up to this version of the state pages were thinned out.
+    thinned: u64,
+    owner: Lowest,
+    state: Lowest,
+    names: HashMap<String, Lowest>,
+    partitions: HashMap<(Uuid, i32), Lowest>,
+    /// When the objects of dead topics were listed.
+    dead: HashMap<Uuid, Duration>,
 }
 
 impl Collector {
@@ -88,10 +124,11 @@ impl Collector {
             bucket: archive.bucket.clone(),
             ownership: archive.ownership.clone(),
             topics: archive.topics.clone(),
+            state: archive.state.clone(),
             options,
             watch: ClockWatch::default(),
-            clocks: None,
-            orphans_at: None,
+            clocks: clocks::Clocks::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -100,301 +137,174 @@ impl Collector {
         self.options = options;
     }
 
-    /// One round over everything. What fails does not keep the rest from being
-    /// done. Only a lost ownership ends the round: then nothing more may be deleted.
+    /// One round over everything. What fails does not keep the rest from being done. Only a look that does not show this
+    /// broker as the owner ends the round: then nothing more may be deleted.
     pub async fn run(&mut self) -> Result<Collected, CommitError> {
+        let licence = Licence::new(&self.ownership, self.bucket.clock());
+        licence.check().await?;
         let clock = self.bucket.clock().clone();
         let paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
             Some(jumped) => Some(jumped),
-            None => self.clocks_differ().await?,
+            None => self.clocks.differ(&self.bucket).await?,
         };
         let done = Collected { paused, ..Collected::default() };
         if let Some(why) = &done.paused {
             tracing::warn!(%why, "collection pauses");
             return Ok(done);
         }
-        let orphans = self.orphans_at.is_none_or(|last| clock.elapsed().saturating_sub(last) >= ORPHANS_EVERY);
-        let mut round = Round { at: self, now_ms: clock.now_ms(), done };
-        round.chains().await?;
-        for partition in self.topics.partitions() {
-            round.partition(&partition, orphans).await?;
-        }
-        round.topics(orphans).await?;
-        if orphans {
-            round.leftovers().await?;
-        }
-        let done = round.done;
-        if orphans {
-            self.orphans_at = Some(clock.elapsed());
-        }
-        Ok(done)
+        let mut memory = std::mem::take(&mut self.memory);
+        let (now_ms, elapsed) = (clock.now_ms(), clock.elapsed());
+        let round = Round { at: self, licence, now_ms, elapsed, done: Mutex::new(done) };
+        let ended = round.run(&mut memory).await;
+        let done = round.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.memory = memory;
+        ended.map(|()| done)
     }
+}
 
-    /// Compares, once, when we claimed the bucket by our clock and by the store's.
-    async fn clocks_differ(&mut self) -> Result<Option<String>, ArchiveError> {
-        if self.clocks.is_none() {
-            let stored_ms = self.bucket.store().stat(&self.ownership.path()).await?.modified_ms;
-            let differ = choice::clocks_differ(self.ownership.claim().at_ms, stored_ms);
-            self.clocks = Some(differ.map_or(Ok(()), Err));
-        }
-        Ok(self.clocks.clone().and_then(Result::err))
-    }
+/// Whether so much time passed since `last`.
+fn is_due(last: Option<Duration>, now: Duration, every: Duration) -> bool {
+    last.is_none_or(|last| now.saturating_sub(last) >= every)
 }
 
 struct Round<'a> {
     at: &'a Collector,
+    licence: Licence<'a>,
     now_ms: i64,
-    done: Collected,
+    elapsed: Duration,
+    done: Mutex<Collected>,
 }
 
 impl Round<'_> {
-    /// Notes a failure; a lost ownership is passed on.
-    fn note<T>(&mut self, result: Result<T, CommitError>) -> Result<Option<T>, CommitError> {
+    async fn run(&self, memory: &mut Memory) -> Result<(), CommitError> {
+        let orphans = is_due(memory.orphans_at, self.elapsed, ORPHANS_EVERY);
+        if orphans {
+            // What a fenced writer left below the lowest version is found by a listing only.
+            let (state_pages_at, thinned) = (memory.state_pages_at, memory.thinned);
+            *memory = Memory { state_pages_at, thinned, ..Memory::default() };
+        }
+        self.at.topics.settle_all().await?;
+        self.chains(memory).await?;
+        self.partitions(memory).await?;
+        self.topics(memory, orphans).await?;
+        if is_due(memory.state_pages_at, self.elapsed, HOUR) {
+            let gone = self.state_pages(&mut memory.thinned).await;
+            self.count(|done| &mut done.orphans, gone)?;
+            memory.state_pages_at = Some(self.elapsed);
+        }
+        if orphans {
+            self.leftovers().await?;
+            memory.orphans_at = Some(self.elapsed);
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> MutexGuard<'_, Collected> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a failure; what ends the round is passed on.
+    fn note<T>(&self, result: Result<T, CommitError>) -> Result<Option<T>, CommitError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(e) if e.is_fenced() => Err(e),
+            Err(e) if e.is_fenced() || self.licence.has_ended() => Err(e),
             Err(e) => {
                 tracing::warn!(error = %e, "not collected; the next round tries again");
-                self.done.failures.push(e.to_string());
+                self.done().failures.push(e.to_string());
                 Ok(None)
             }
         }
     }
 
-    async fn chains(&mut self) -> Result<(), CommitError> {
-        let bucket = &self.at.bucket;
-        let chains = [(owner::chain(bucket), KEEP_MS), (state::chain(bucket), KEEP_STATE_MS)];
-        for (chain, keep_ms) in chains {
-            let removed = chain.collect(KEEP_VERSIONS, keep_ms, self.now_ms).await;
-            self.done.versions += self.note(removed.map_err(CommitError::from))?.unwrap_or(0);
+    /// Counts what went, or notes a failure.
+    fn count(
+        &self,
+        which: impl Fn(&mut Collected) -> &mut u64,
+        gone: Result<u64, CommitError>,
+    ) -> Result<(), CommitError> {
+        let gone = self.note(gone)?.unwrap_or(0);
+        *which(&mut self.done()) += gone;
+        Ok(())
+    }
+
+    /// Deletes one object; the only place that does.
+    async fn delete(&self, path: &str) -> Result<(), CommitError> {
+        self.licence.check().await?;
+        Ok(self.at.bucket.store().delete(path).await?)
+    }
+
+    async fn delete_under(&self, root: &str, name: &str) -> Result<(), CommitError> {
+        self.delete(&layout::under(root, name)).await
+    }
+
+    /// Deletes old versions of a chain whose head has this number.
+    async fn versions(&self, chain: &Chain, head: u64, ms: i64, lowest: &mut Lowest) -> Result<(), CommitError> {
+        let gone = async {
+            let keep = Keep { newest: KEEP_VERSIONS, ms };
+            let mut old = chain.old(head, keep, self.now_ms, lowest).await?;
+            let mut gone = 0;
+            while !old.is_empty() {
+                self.licence.check().await?;
+                old.remove_next().await?;
+                gone += 1;
+            }
+            Ok(gone)
+        };
+        self.count(|done| &mut done.versions, gone.await)
+    }
+
+    async fn chains(&self, memory: &mut Memory) -> Result<(), CommitError> {
+        let (bucket, at) = (&self.at.bucket, self.at);
+        let owner_head = u64::from(at.ownership.epoch()); // nothing lies above it, as was just looked
+        self.versions(&owner::chain(bucket), owner_head, KEEP_MS, &mut memory.owner).await?;
+        let state_head = at.state.number_to_collect().await.map_err(CommitError::from);
+        if let Some(head) = self.note(state_head)? {
+            let keep_ms = KEEP_STATE_MS.max(at.options.longest_ms());
+            self.versions(&state::chain(bucket), head, keep_ms, &mut memory.state).await?;
         }
         Ok(())
     }
 
-    async fn partition(&mut self, partition: &PartitionArchive, orphans: bool) -> Result<(), CommitError> {
+    async fn partitions(&self, memory: &mut Memory) -> Result<(), CommitError> {
+        let known = &mut memory.partitions;
+        let all = at_hand(self.at.topics.partitions(), known);
+        let done: Vec<((Uuid, i32), Lowest)> = stream::iter(all)
+            .map(|(partition, mut lowest)| async move {
+                self.partition(&partition, &mut lowest).await?;
+                Ok::<_, CommitError>(((partition.topic_id(), partition.partition()), lowest))
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        *known = done.into_iter().collect();
+        Ok(())
+    }
+
+    async fn partition(&self, partition: &PartitionArchive, lowest: &mut Lowest) -> Result<(), CommitError> {
         let settled = partition.settle().await;
         if self.note(settled)?.is_none() {
             return Ok(());
         }
-        let writable = partition.view().check_writable().map_err(|e| {
+        let view = partition.view();
+        let writable = view.check_writable().map_err(|e| {
             let path = self.at.bucket.store().url_of(partition.chain().prefix());
             CommitError::from(ArchiveError::Refused { path, reason: e.to_string() })
         });
         if self.note(writable)?.is_none() {
             return Ok(());
         }
-        if partition.view().number() > KEEP_VERSIONS {
-            let removed = partition.chain().collect(KEEP_VERSIONS, KEEP_MS, self.now_ms).await;
-            self.done.versions += self.note(removed.map_err(CommitError::from))?.unwrap_or(0);
-        }
-        let removed = self.removed(partition).await;
-        self.done.removed += self.note(removed)?.unwrap_or(0);
-        if orphans {
-            let found = self.partition_orphans(partition).await;
-            self.done.orphans += self.note(found)?.unwrap_or(0);
-        }
-        Ok(())
+        self.versions(partition.chain(), view.number(), KEEP_MS, lowest).await?;
+        self.removed(partition, &view).await
     }
+}
 
-    /// Deletes what was removed long enough ago, then forgets it.
-    async fn removed(&self, partition: &PartitionArchive) -> Result<u64, CommitError> {
-        let view = partition.view();
-        let kept_ms = self.at.options.kept_ms(view.manifest().topic_id);
-        let due = |removed: &&Removed| removed.at_ms.saturating_add(kept_ms) <= self.now_ms;
-        let (mut names, mut deleted) = (Vec::new(), 0);
-        for removed in view.manifest().removed.iter().filter(due) {
-            deleted += match &removed.what {
-                RemovedObject::Tree(page) => self.delete_tree(&view, page).await?,
-                RemovedObject::Segment { name, .. } | RemovedObject::Object { name } => {
-                    self.delete(view.root(), name).await?;
-                    1
-                }
-            };
-            names.push(removed.what.name().to_owned());
-        }
-        if !names.is_empty() {
-            partition.commit(Change::Forget { names }).await?;
-        }
-        Ok(deleted)
-    }
-
-    /// Deletes a page and all below it, the page last: a deletion that was cut off finds the rest the next time.
-    async fn delete_tree(&self, view: &View, top: &PageRef) -> Result<u64, CommitError> {
-        let mut deleted = 0;
-        let mut stack = vec![(top.clone(), false)];
-        while let Some((page, is_empty)) = stack.pop() {
-            if is_empty {
-                self.delete(view.root(), &page.object.name).await?;
-                deleted += 1;
-                continue;
-            }
-            let content = match view.page(&page).await {
-                Ok(content) => content,
-                Err(e) if e.is_missing() => continue, // an earlier round deleted it, and so all below it
-                Err(e) => return Err(e.into()),
-            };
-            stack.push((page, true));
-            match &content.items {
-                PageItems::Pages(pages) => stack.extend(pages.iter().map(|page| (page.clone(), false))),
-                PageItems::Entries(entries) => {
-                    for segment in entries.iter().filter_map(|entry| entry.segment()) {
-                        if segment.root.is_none() {
-                            self.delete(view.root(), &segment.name).await?;
-                            deleted += 1;
-                        }
-                    }
-                }
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// Deletes what lies in a partition's folders, is old, and is neither named nor under way.
-    async fn partition_orphans(&self, partition: &PartitionArchive) -> Result<u64, CommitError> {
-        let root = layout::topic_root(partition.topic(), partition.topic_id());
-        let number = partition.partition();
-        let mut deleted = 0;
-        for folder in [layout::data_folder(number), layout::manifest_folder(number)] {
-            let mut after = None;
-            loop {
-                let page = self.at.bucket.store().list(&layout::under(&root, &folder), after.as_deref()).await?;
-                let in_flight = partition.in_flight();
-                let view = partition.view();
-                for object in &page {
-                    let Some(name) = object.path.strip_prefix(&root).and_then(|name| name.strip_prefix('/')) else {
-                        continue;
-                    };
-                    let age_ms = self.now_ms.saturating_sub(object.modified_ms);
-                    let epoch = self.at.ownership.epoch();
-                    if choice::is_orphan(&Named::of(name), age_ms, epoch, in_flight.contains(name))
-                        && !view.names(name).await?
-                    {
-                        self.delete(&root, name).await?;
-                        deleted += 1;
-                    }
-                }
-                match page.last() {
-                    Some(last) if page.len() >= LIST_PAGE => after = Some(last.path.clone()),
-                    _ => break,
-                }
-            }
-        }
-        Ok(deleted)
-    }
-
-    async fn topics(&mut self, orphans: bool) -> Result<(), CommitError> {
-        let names = self.at.bucket.store().list_dirs(layout::TOPICS).await.map_err(CommitError::from);
-        for name in self.note(names)?.unwrap_or_default() {
-            let done = self.topic(&name, orphans).await;
-            self.note(done)?;
-        }
-        Ok(())
-    }
-
-    async fn topic(&mut self, name: &str, orphans: bool) -> Result<(), CommitError> {
-        let version = self.at.topics.version_of(name)?;
-        for dead in version.iter().flat_map(|version| &version.dead) {
-            self.dead_topic(name, dead).await?;
-        }
-        if !orphans {
-            return Ok(());
-        }
-        if version.is_some() {
-            self.done.versions += self.at.topics.chain_of(name).collect(KEEP_VERSIONS, KEEP_MS, self.now_ms).await?;
-        }
-        // Ids that no version ever named: a creation that was cut off.
-        for folder in self.at.bucket.store().list_dirs(&layout::topic_folder(name)).await? {
-            let Ok(id) = folder.parse::<Uuid>() else { continue };
-            let version = self.at.topics.version_of(name)?;
-            let is_known = version
-                .iter()
-                .any(|version| version.topic_id == Some(id) || version.dead.iter().any(|dead| dead.topic_id == id));
-            if !is_known && !self.at.topics.is_being_made(id) {
-                let root = layout::topic_root(name, id);
-                self.done.orphans += self.delete_below(&root, self.now_ms.saturating_sub(GRACE_MS)).await?.0;
-            }
-        }
-        Ok(())
-    }
-
-    async fn dead_topic(&mut self, name: &str, dead: &DeadTopic) -> Result<(), CommitError> {
-        let mut left = 0;
-        for root in [layout::topic_root(name, dead.topic_id), layout::iceberg_root(name, dead.topic_id)] {
-            let (deleted, kept) = self.delete_below(&root, i64::MAX).await?;
-            self.done.dead += deleted;
-            left += deleted + kept;
-        }
-        let note = match dead.empty_since_ms {
-            _ if left > 0 => DeadNote::EmptySince(None),
-            Some(since) if since.saturating_add(EMPTY_MS) <= self.now_ms => DeadNote::Forget,
-            Some(_) => return Ok(()),
-            None => DeadNote::EmptySince(Some(self.now_ms)),
-        };
-        self.at.topics.note_dead(name, dead.topic_id, note).await
-    }
-
-    /// Deletes everything below a folder that was written before `before_ms`; how many went, and how many stay.
-    async fn delete_below(&self, folder: &str, before_ms: i64) -> Result<(u64, u64), CommitError> {
-        let (mut deleted, mut kept) = (0, 0);
-        let mut after = None;
-        loop {
-            let page = self.at.bucket.store().list(folder, after.as_deref()).await?;
-            for object in &page {
-                if object.modified_ms < before_ms {
-                    self.at.bucket.store().delete(&object.path).await?;
-                    deleted += 1;
-                } else {
-                    kept += 1;
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() >= LIST_PAGE => after = Some(last.path.clone()),
-                _ => return Ok((deleted, kept)),
-            }
-        }
-    }
-
-    /// Pages of the state that no version names, and uploads that nobody finished.
-    async fn leftovers(&mut self) -> Result<(), CommitError> {
-        let pages = self.state_pages().await;
-        self.done.orphans += self.note(pages)?.unwrap_or(0);
-        let before_ms = self.now_ms.saturating_sub(GRACE_MS);
-        let uploads = self.at.bucket.store().abort_uploads_older_than(before_ms).await.map_err(CommitError::from);
-        self.done.uploads += self.note(uploads)?.flatten().unwrap_or(0);
-        Ok(())
-    }
-
-    async fn state_pages(&self) -> Result<u64, CommitError> {
-        let store = self.at.bucket.store();
-        let mut old = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = store.list(layout::STATE, after.as_deref()).await?;
-            let is_old = |modified_ms: i64| self.now_ms.saturating_sub(modified_ms) >= GRACE_MS;
-            let pages = page.iter().filter(|object| is_old(object.modified_ms) && state::is_page(&object.path));
-            old.extend(pages.map(|object| (object.path.clone(), ())));
-            match page.last() {
-                Some(last) if page.len() >= LIST_PAGE => after = Some(last.path.clone()),
-                _ => break,
-            }
-        }
-        if old.is_empty() {
-            return Ok(0);
-        }
-        for number in state::chain(&self.at.bucket).versions().await? {
-            for name in state::pages_of(&self.at.bucket, number).await? {
-                old.remove(&name);
-            }
-        }
-        for path in old.keys() {
-            store.delete(path).await?;
-        }
-        Ok(old.len() as u64)
-    }
-
-    async fn delete(&self, root: &str, name: &str) -> Result<(), CommitError> {
-        Ok(self.at.bucket.store().delete(&layout::under(root, name)).await?)
-    }
+/// Partitions, each with what is remembered of it.
+fn at_hand(
+    partitions: Vec<PartitionArchive>,
+    known: &HashMap<(Uuid, i32), Lowest>,
+) -> Vec<(PartitionArchive, Lowest)> {
+    let lowest = |p: &PartitionArchive| known.get(&(p.topic_id(), p.partition())).copied().unwrap_or_default();
+    partitions.into_iter().map(|partition| (partition.clone(), lowest(&partition))).collect()
 }
 
 #[cfg(test)]

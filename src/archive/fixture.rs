@@ -39,9 +39,10 @@ fn producers(next: i64) -> Producers {
         coordinator_epoch: -1,
         open_from: -1,
         batches: (0..5).map(batch).collect(),
+        unknown: Default::default(),
     };
     let aborted = vec![AbortedTransaction { producer_id: 1 << 32, first_offset: next - 3, last_offset: next + 4 }];
-    Producers { producers: (0..40).map(producer).collect(), aborted, lost_until: None }
+    Producers { producers: (0..40).map(producer).collect(), aborted, lost_until: None, unknown: Default::default() }
 }
 
 /// Makes the bucket; the same every time.
@@ -49,7 +50,7 @@ async fn make(store: &Store, clock: &Clock) {
     let first = start(store, empty_disk(1), false).await;
     let settings: BTreeMap<String, String> = [("retention.ms".to_owned(), "-1".to_owned())].into();
     first.topics.create("old", 2, BTreeMap::new()).await.unwrap();
-    first.topics.delete("old").await.unwrap();
+    first.topics.delete("old", 0).await.unwrap();
     let (topic, made) = first.topics.create("t", 1, settings).await.unwrap();
     let partition = &made[0];
     for at in 0..45 {
@@ -188,5 +189,5 @@ async fn the_first_versions_bucket_is_whole_and_can_be_owned() {
     assert_eq!(archive.ownership.epoch(), 3);
     let partition = archive.partitions.values().next().unwrap();
     let next = partition.head().next;
-    partition.commit(seal_one("data/partition=0/new", next, next + 5)).await.unwrap();
+    partition.commit(seal_one("table/data/new", next, next + 5)).await.unwrap();
 }

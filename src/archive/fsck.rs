@@ -131,7 +131,7 @@ enum Account {
     Live,
     Waiting,
     Unnamed,
-    /// It lies where nothing can be said, for what would name it is damaged.
+    /// It lies where nothing can be said: what would name it is damaged, or of a later build.
     Unknown,
 }
 
@@ -225,10 +225,7 @@ impl Fsck<'_> {
                 Life::Live(topic) => self.of_topic(&topic, object).await?,
                 Life::Other(account) => account,
             },
-            ["iceberg", topic, id, ..] => match self.life(topic, id) {
-                Life::Live(_) => Account::Live,
-                Life::Other(account) => account,
-            },
+            [folder, ..] if layout::RESERVED.contains(&folder) => Account::Unknown,
             _ => Account::Unnamed,
         })
     }
@@ -254,11 +251,15 @@ impl Fsck<'_> {
             return Ok(Account::Unnamed);
         };
         let parts: Vec<&str> = name.split('/').collect();
-        let [folder @ ("data" | "manifest"), partition, _] = parts[..] else { return Ok(Account::Unnamed) };
-        let Some(number) = partition.strip_prefix("partition=").and_then(|number| number.parse::<i32>().ok()) else {
-            return Ok(Account::Unnamed);
+        let number = match (&parts[..], Named::of(name)) {
+            // Iceberg's, and what engines wrote before they were refused.
+            (["table", "metadata", ..] | ["foreign", ..], _) => return Ok(Account::Live),
+            (["table", "data", _], Named::Segment { partition, .. }) => Some(partition),
+            ([layout::LOG, ..], _) => layout::partition_of_log(name),
+            _ => None,
         };
-        let is_version = folder == "manifest" && matches!(Named::of(name), Named::Version(_));
+        let Some(number) = number else { return Ok(Account::Unnamed) };
+        let is_version = matches!(Named::of(name), Named::Version(_));
         if number < 0 || number >= topic.partitions {
             // Partitions were about to be added: the chain is adopted when they are.
             return Ok(if is_version { Account::Waiting } else { Account::Unnamed });
@@ -275,8 +276,11 @@ impl Fsck<'_> {
         if let Named::Segment { first, .. } = Named::of(name) {
             return self.segment(&view, (topic.id, number), first, name, object).await;
         }
-        let waits = view.manifest().removed.iter().any(|removed| removed.what.name() == name);
-        Ok(if waits { Account::Waiting } else { Account::Live })
+        Ok(match quiet(view.is_live(name).await)? {
+            Some(true) => Account::Live,
+            Some(false) => Account::Waiting,
+            None => Account::Unknown,
+        })
     }
 
     async fn segment(
@@ -320,7 +324,7 @@ impl Fsck<'_> {
         let (key, manifest) = ((topic.id, partition), view.manifest().clone());
         if let Some(end) = self.state.get(&key).filter(|end| end.log_end > manifest.next) {
             let reason = format!("state says that {}-{partition} is sealed to {}", topic.name, end.log_end);
-            let path = self.bucket.store().url_of(&layout::under(view.root(), &layout::manifest_folder(partition)));
+            let path = self.bucket.store().url_of(&layout::under(view.root(), &layout::log_folder(partition)));
             self.tell(FindingKind::Wrong, path, format!("{reason}, its manifest ends at {}", manifest.next));
         }
         if self.walk(&view).await? != self.listed.get(&key).copied().unwrap_or_default() {

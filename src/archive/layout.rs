@@ -7,13 +7,16 @@
 //! state/page-<shard>-<epoch>-<random>.json       shards of a large state
 //! topics/<topic>/topic/<20 digits>.json          per name: live topic id or "deleted", partition count, settings
 //! topics/<topic>/<topic id>/                     the topic's root; names in a manifest are relative to it
-//!   manifest/partition=<p>/<20 digits>.json
-//!   manifest/partition=<p>/page-<first offset>-<level>-<epoch>-<random>.json
-//!   manifest/partition=<p>/epochs-<first epoch>-<epoch>-<random>.json
-//!   manifest/partition=<p>/producers-<next offset>-<epoch>-<random>.json
-//!   data/partition=<p>/<first offset>-<epoch>-<random>.parquet
-//! iceberg/<topic>/<topic id>/metadata/
-//! wal/<broker id>/<epoch>/<file number>          reserved
+//!   log/<p>/<20 digits>.json
+//!   log/<p>/page-<first offset>-<level>-<epoch>-<random>.json
+//!   log/<p>/epochs-<first epoch>-<epoch>-<random>.json
+//!   log/<p>/removed-<time of the first>-<epoch>-<random>.json
+//!   log/<p>/producers-<next offset>-<epoch>-<random>.json
+//!   table/data/<p, 5 digits>-<first offset>-<epoch>-<random>.parquet
+//!   table/metadata/                              Iceberg's; `table/` is the table's location
+//!   foreign/                                     where engines that were given write keys put what they wrote
+//! probe/<random>/                                of a probe or a comparison of clocks, removed by it
+//! brokers/ cells/ leases/ wal/                   of later builds: neither deleted nor called damage or orphans here
 //! ```
 //! Offsets in names have 20 digits, so that a listing is in the order of offsets. Random parts make every name unique:
 //! no name is used twice, and none is derived from a size.
@@ -27,6 +30,14 @@ pub const OWNER: &str = "owner";
 pub const STATE: &str = "state";
 /// Folder of all topics.
 pub const TOPICS: &str = "topics";
+/// Folder of the objects of probes.
+pub const PROBE: &str = "probe";
+/// Folders of the root that belong to later builds.
+pub const RESERVED: [&str; 4] = ["brokers", "cells", "leases", "wal"];
+/// Folder of the manifests of all partitions, relative to the topic's root.
+pub const LOG: &str = "log";
+/// Folder of the segments of all partitions, relative to the topic's root.
+pub const DATA: &str = "table/data";
 
 /// A topic name that cannot be a folder of the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,19 +82,16 @@ pub fn topic_root(topic: &str, id: Uuid) -> String {
     format!("{TOPICS}/{topic}/{id}")
 }
 
-/// Iceberg's location of a topic.
-pub fn iceberg_root(topic: &str, id: Uuid) -> String {
-    format!("iceberg/{topic}/{id}")
-}
-
 /// Folder of a partition's manifest chain, pages and producer objects, relative to the topic's root.
-pub fn manifest_folder(partition: i32) -> String {
-    format!("manifest/partition={partition}")
+pub fn log_folder(partition: i32) -> String {
+    format!("{LOG}/{partition}")
 }
 
-/// Folder of a partition's segments, relative to the topic's root.
-pub fn data_folder(partition: i32) -> String {
-    format!("data/partition={partition}")
+/// The partition that an object below [`LOG`] belongs to, by its name relative to the topic's root.
+pub fn partition_of_log(name: &str) -> Option<i32> {
+    let (number, file) = name.strip_prefix(LOG)?.strip_prefix('/')?.split_once('/')?;
+    let partition: i32 = number.parse().ok()?;
+    (!file.contains('/') && partition >= 0 && partition.to_string() == number).then_some(partition)
 }
 
 /// The path of a `name` that is relative to `root`.
@@ -107,35 +115,43 @@ impl Names {
 
     /// A segment that begins at `first`, relative to the topic's root.
     pub fn segment(&self, first: i64) -> String {
-        format!("{}/{first:020}-{}-{}.parquet", data_folder(self.partition), self.epoch, self.random.hex16())
+        format!("{DATA}/{:05}-{first:020}-{}-{}.parquet", self.partition, self.epoch, self.random.hex16())
     }
 
     /// A page of the manifest's tree.
     pub fn page(&self, first: i64, level: u8) -> String {
-        let folder = manifest_folder(self.partition);
+        let folder = log_folder(self.partition);
         format!("{folder}/page-{first:020}-{level}-{}-{}.json", self.epoch, self.random.hex16())
     }
 
     /// A page of old epochs.
     pub fn epochs(&self, first_epoch: i32) -> String {
-        let folder = manifest_folder(self.partition);
+        let folder = log_folder(self.partition);
         format!("{folder}/epochs-{first_epoch:010}-{}-{}.json", self.epoch, self.random.hex16())
+    }
+
+    /// A page of what was removed, the first of it at this time.
+    pub fn removed(&self, first_ms: i64) -> String {
+        let folder = log_folder(self.partition);
+        format!("{folder}/removed-{:020}-{}-{}.json", first_ms.max(0), self.epoch, self.random.hex16())
     }
 
     /// The producers as of `next`.
     pub fn producers(&self, next: i64) -> String {
-        let folder = manifest_folder(self.partition);
+        let folder = log_folder(self.partition);
         format!("{folder}/producers-{next:020}-{}-{}.json", self.epoch, self.random.hex16())
     }
 }
 
-/// What the last part of a name in a partition's folders says.
+/// What the last part of the name of an object of a partition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     /// A version of the chain.
     Version(u64),
-    /// A segment that begins at this offset, written under this epoch.
+    /// A segment of this partition that begins at this offset, written under this epoch.
     Segment {
+        /// The partition.
+        partition: i32,
         /// First offset.
         first: i64,
         /// Epoch of the writer.
@@ -152,6 +168,11 @@ pub enum Named {
     },
     /// A page of old epochs.
     Epochs {
+        /// Epoch of the writer.
+        epoch: u32,
+    },
+    /// A page of what was removed.
+    Removed {
         /// Epoch of the writer.
         epoch: u32,
     },
@@ -173,9 +194,11 @@ impl Named {
     fn parse(file: &str) -> Option<Self> {
         if let Some(stem) = file.strip_suffix(".parquet") {
             let mut parts = stem.split('-');
+            let number = parts.next().filter(|number| number.len() >= 5)?;
+            let partition = number.parse().ok().filter(|partition: &i32| format!("{partition:05}") == number)?;
             let first = digits(parts.next()?)?;
             let epoch = parts.next()?.parse().ok()?;
-            return random_then_end(parts).then_some(Self::Segment { first, epoch });
+            return random_then_end(parts).then_some(Self::Segment { partition, first, epoch });
         }
         let stem = file.strip_suffix(".json")?;
         if let Some(number) = digits(stem) {
@@ -190,6 +213,7 @@ impl Named {
                 Self::Page { first: digits(lead)?, level, epoch: parts.next()?.parse().ok()? }
             }
             "epochs" => Self::Epochs { epoch: parts.next()?.parse().ok()? },
+            "removed" => Self::Removed { epoch: parts.next()?.parse().ok()? },
             "producers" => Self::Producers { epoch: parts.next()?.parse().ok()? },
             _ => return None,
         };
@@ -202,6 +226,7 @@ impl Named {
             Self::Segment { epoch, .. }
             | Self::Page { epoch, .. }
             | Self::Epochs { epoch }
+            | Self::Removed { epoch }
             | Self::Producers { epoch } => Some(*epoch),
             Self::Version(_) | Self::Foreign => None,
         }

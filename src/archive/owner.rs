@@ -410,9 +410,9 @@ impl Ownership {
         self.0.previous.as_ref()
     }
 
-    /// Path of the claim, relative to the store's root.
-    pub(super) fn path(&self) -> String {
-        self.0.chain.path_of(self.0.head.number)
+    /// The bucket.
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.0.bucket
     }
 
     /// What to do with the disk.

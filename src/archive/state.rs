@@ -255,6 +255,17 @@ impl StateChain {
         Err(CommitError::Cancelled { path, reason })
     }
 
+    /// Number of the newest version, for the collector: refused, by name, where this build may not delete what is older.
+    pub(super) async fn number_to_collect(&self) -> Result<u64, ArchiveError> {
+        let writer = self.0.writer.lock().await;
+        let head = &writer.head.head;
+        envelope::check_writable(&STATE, &head.features).map_err(|e| ArchiveError::Refused {
+            path: self.0.bucket.store().url_of(&self.0.chain.path_of(head.number)),
+            reason: e.to_string(),
+        })?;
+        Ok(head.number)
+    }
+
     /// The newest version.
     pub fn head(&self) -> Arc<State> {
         self.0.newest.get()
@@ -389,7 +400,7 @@ fn place(state: &State, old: &[Option<ObjectRef>], name: impl Fn(usize) -> Strin
             None => {
                 let name = name(shard);
                 objects.push((name.clone(), object));
-                ObjectRef { name, crc32c, bytes }
+                ObjectRef { name, crc32c, bytes, unknown: Unknown::new() }
             }
         }));
     }

@@ -12,6 +12,7 @@ use super::{Archive, Bucket, Ownership, Survey, owner};
 use crate::base::{Clock, Limits, Metrics, Random, Uuid};
 use crate::record::HashSum;
 use crate::store::envelope::Unknown;
+use crate::store::testing::Faulty;
 use crate::store::{Objects, Store, StoreOptions};
 
 /// 2026-01-01, in ms.
@@ -128,8 +129,8 @@ pub struct OwnedBucket {
 
 impl OwnedBucket {
     pub async fn new() -> Self {
-        let clock = Clock::manual(Clock::real().now_ms()); // the objects in memory have times of the machine's clock
-        let store = store(Arc::new(object_store::memory::InMemory::new()), &clock, 1);
+        let clock = Clock::manual(NOW_MS);
+        let store = store(Arc::new(Faulty::on_clock(&clock)), &clock, 1);
         let archive = start(&store, empty_disk(1), false).await;
         let (_, made) = archive.topics.create("t", 1, BTreeMap::new()).await.unwrap();
         Self { store, clock, archive, partition: made.into_iter().next().unwrap() }

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 pub(super) use self::version::{AT_ONCE, TopicHead, read, read_heads, read_new};
 pub use self::version::{DeadTopic, Topic, TopicVersion, read_all};
-use self::version::{TOPIC, chain, live};
+use self::version::{TOPIC, bury, chain, live};
 use super::error::{ArchiveError, CommitError};
 use super::layout::{self, BadTopicName};
 use super::manifest::{PartitionArchive, Place};
@@ -50,7 +50,9 @@ const ATTEMPTS_MAX: u32 = 16;
 
 /// The topics of an owned bucket; cheap to clone. One change at a time.
 ///
-/// If a commit is not decided because the store went away, the same call made again finishes it.
+/// If a commit is not decided because the store went away, or its call was given up, the same call made again finishes it,
+/// and so does [`Topics::settle`]. Until then nothing that the version would name is taken for nobody's, and a topic that it
+/// would end is not served.
 #[derive(Clone, Debug)]
 pub struct Topics(Arc<Inner>);
 
@@ -64,6 +66,8 @@ struct Inner {
     /// Ids whose objects are being made, and that no version names yet.
     being_made: Mutex<BTreeSet<Uuid>>,
     changing: tokio::sync::Mutex<()>,
+    /// What commits came to that had not been decided, until [`Topics::settle`] tells it.
+    settled: Mutex<Vec<Settled>>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +76,31 @@ struct Slot {
     newest: Option<TopicHead>,
     /// A commit of this version was not decided.
     undecided: Option<Attempt>,
+}
+
+impl Slot {
+    /// Whether the newest version says that this life ended.
+    fn is_dead(&self, id: Uuid) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.dead().iter().any(|dead| dead.topic_id == id))
+    }
+
+    /// The live topic, unless a version that may be there ends its life.
+    fn live(&self) -> Option<Topic> {
+        let topic = self.newest.as_ref()?.live()?;
+        let ends = |attempt: &Attempt| attempt.version.topic_id != Some(topic.id);
+        (!self.undecided.as_ref().is_some_and(ends)).then_some(topic)
+    }
+}
+
+/// What a commit that had not been decided came to.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The name.
+    pub name: String,
+    /// Its live topic now.
+    pub topic: Option<Topic>,
+    /// The partitions that it got.
+    pub made: Vec<PartitionArchive>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +127,7 @@ impl Topics {
             partitions: Mutex::default(),
             being_made: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
+            settled: Mutex::default(),
         }));
         let born = ownership.claim().born;
         let old: Vec<String> = {
@@ -120,26 +150,69 @@ impl Topics {
 
     /// Live topics, ascending by name.
     pub fn list(&self) -> Vec<Topic> {
-        self.slots().values().filter_map(|slot| slot.newest.as_ref()?.live()).collect()
+        self.slots().values().filter_map(Slot::live).collect()
     }
 
     /// A live topic.
     pub fn get(&self, name: &str) -> Option<Topic> {
-        self.slots().get(name)?.newest.as_ref()?.live()
+        self.slots().get(name)?.live()
     }
 
     /// The newest version of a name, for the collector; refuses, by name, one that this build may not follow.
-    pub(super) fn version_of(&self, name: &str) -> Result<Option<TopicVersion>, ArchiveError> {
+    pub(super) fn version_of(&self, name: &str) -> Result<Option<(u64, TopicVersion)>, ArchiveError> {
         let slots = self.slots();
         let Some(newest) = slots.get(name).and_then(|slot| slot.newest.as_ref()) else { return Ok(None) };
         envelope::check_writable(&TOPIC, &newest.head.features)
             .map_err(|e| ArchiveError::Refused { path: self.url(name), reason: e.to_string() })?;
-        Ok(Some(newest.version.clone()))
+        Ok(Some((newest.head.number, newest.version.clone())))
     }
 
-    /// Whether objects of this id are being made.
+    /// Every name that ever had a version, as far as is known.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.slots().keys().cloned().collect()
+    }
+
+    /// Finds out what commits came to that had not been decided, as far as the store answers. Also told is what another call
+    /// found out on its way, and may have returned.
+    pub async fn settle(&self) -> Result<Vec<Settled>, CommitError> {
+        self.settle_all().await?;
+        Ok(std::mem::take(&mut *self.settled()))
+    }
+
+    /// The same; what it came to is told by the next [`Topics::settle`].
+    pub(super) async fn settle_all(&self) -> Result<(), CommitError> {
+        let undecided: Vec<String> = {
+            let slots = self.slots();
+            slots.iter().filter(|(_, slot)| slot.undecided.is_some()).map(|(name, _)| name.clone()).collect()
+        };
+        for name in undecided {
+            match self.settle_name(&name).await {
+                Ok(()) => {}
+                Err(e) if e.is_fenced() => return Err(e),
+                Err(error) => tracing::warn!(topic = name, %error, "a change of the topic is not decided yet"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of one name.
+    pub(super) async fn settle_name(&self, name: &str) -> Result<(), CommitError> {
+        if self.slots().get(name).is_none_or(|slot| slot.undecided.is_none()) {
+            return Ok(());
+        }
+        let _changing = self.0.changing.lock().await;
+        self.finish(name).await.map(drop)
+    }
+
+    fn settled(&self) -> MutexGuard<'_, Vec<Settled>> {
+        self.0.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether objects of this id are being made, or a version that may be there names it.
     pub(super) fn is_being_made(&self, id: Uuid) -> bool {
+        let named = |slot: &Slot| slot.undecided.as_ref().is_some_and(|a| a.version.topic_id == Some(id));
         self.0.being_made.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+            || self.slots().values().any(named)
     }
 
     /// The chain of a name, for the collector.
@@ -215,6 +288,7 @@ impl Topics {
         change: impl Fn(&mut BTreeMap<String, String>) + Send + Sync,
     ) -> Result<Topic, TopicError> {
         let _changing = self.0.changing.lock().await;
+        self.finish(name).await?;
         let topic = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
         let change = |old: Option<&TopicVersion>| {
             let old = still_live(old, &topic)?;
@@ -226,11 +300,15 @@ impl Topics {
         live(&version).ok_or_else(|| TopicError::Unknown(name.to_owned()))
     }
 
-    /// Deletes a topic. Its objects go later, when the collector comes by.
-    pub async fn delete(&self, name: &str) -> Result<Topic, TopicError> {
+    /// Deletes a topic. Its objects stay for `kept_ms`, then the collector takes them; at once if nothing was ever sealed.
+    pub async fn delete(&self, name: &str, kept_ms: i64) -> Result<Topic, TopicError> {
         let _changing = self.0.changing.lock().await;
+        if let Some(deleted) = self.finish_deletion(name).await? {
+            return Ok(deleted);
+        }
         let topic = self.get(name).ok_or_else(|| TopicError::Unknown(name.to_owned()))?;
         let deleted_ms = self.0.bucket.clock().now_ms();
+        let kept_ms = if self.was_never_sealed(&topic) { 0 } else { kept_ms };
         let change = |old: Option<&TopicVersion>| {
             if old.is_some_and(|old| old.dead.iter().any(|dead| dead.topic_id == topic.id)) {
                 return Ok(None);
@@ -239,12 +317,34 @@ impl Topics {
             version.topic_id = None;
             version.partitions = 0;
             version.settings.clear();
-            version.dead.push(DeadTopic { topic_id: topic.id, deleted_ms, empty_since_ms: None });
+            let (topic_id, until_ms) = (topic.id, deleted_ms.saturating_add(kept_ms));
+            let dead = DeadTopic { topic_id, deleted_ms, until_ms, empty_since_ms: None, unknown: Default::default() };
+            if let Some(early) = bury(&mut version.dead, dead) {
+                tracing::warn!(topic = name, id = %early, "too many deleted topics of this name wait: the oldest goes early");
+            }
             Ok(Some(version))
         };
         self.commit(name, &change, &[]).await?;
         self.partitions_mut().retain(|(id, _), _| *id != topic.id);
         Ok(topic)
+    }
+
+    /// Whether no partition of it ever had a segment; false where that is not known.
+    fn was_never_sealed(&self, topic: &Topic) -> bool {
+        let partitions = self.partitions_mut();
+        let is_empty = |p: &PartitionArchive| p.head().never_had_segments() && p.in_flight().is_empty();
+        (0..topic.partitions).all(|number| partitions.get(&(topic.id, number)).is_some_and(is_empty))
+    }
+
+    /// If a deletion of this name was not decided: reads how it ended. Done: the topic that it deleted.
+    async fn finish_deletion(&self, name: &str) -> Result<Option<Topic>, CommitError> {
+        let before = self.slots().get(name).filter(|slot| slot.undecided.is_some()).and_then(|s| s.newest.clone());
+        self.finish(name).await?;
+        let Some(topic) = before.and_then(|newest| newest.live()) else { return Ok(None) };
+        if !self.slots().get(name).is_some_and(|slot| slot.is_dead(topic.id)) {
+            return Ok(None);
+        }
+        Ok(Some(topic))
     }
 
     /// Notes when the objects of a dead id were found gone (`Some`) or still there (`None`), or that it can be forgotten.
@@ -283,6 +383,11 @@ impl Topics {
             .await
     }
 
+    /// A partition of a live topic, for the collector.
+    pub(super) fn partition(&self, id: Uuid, number: i32) -> Option<PartitionArchive> {
+        self.partitions_mut().get(&(id, number)).cloned()
+    }
+
     /// Partitions of live topics, for the collector.
     pub(super) fn partitions(&self) -> Vec<PartitionArchive> {
         self.partitions_mut().values().cloned().collect()
@@ -307,6 +412,10 @@ impl Topics {
             .filter(|now| (Some(now.id), now.partitions) == (attempt.version.topic_id, attempt.version.partitions));
         let done = now.filter(|_| !attempt.made.is_empty()).map(|now| (now, attempt.made));
         done.iter().for_each(|(_, made)| self.register(made));
+        let dead = |id: Uuid| self.slots().get(name).is_some_and(|slot| slot.is_dead(id));
+        self.partitions_mut().retain(|(id, _), _| !dead(*id));
+        let made = done.as_ref().map(|(_, made)| made.clone()).unwrap_or_default();
+        self.settled().push(Settled { name: name.to_owned(), topic: self.get(name), made });
         Ok(done)
     }
 
@@ -329,9 +438,7 @@ impl Topics {
     ) -> Result<TopicVersion, TopicError> {
         let epoch = self.0.ownership.epoch();
         for _ in 0..ATTEMPTS_MAX {
-            if self.slots().get(name).is_some_and(|slot| slot.undecided.is_some()) {
-                self.reread(name).await?;
-            }
+            self.finish(name).await?;
             let newest = self.slots().get(name).and_then(|slot| slot.newest.clone());
             let old = newest.as_ref().map(|newest| &newest.version);
             let Some(mut version) = change(old)? else {

@@ -1,4 +1,5 @@
-//! The clock: the only place that asks the machine what time it is. Tests turn a manual one.
+//! The clock: the only place that asks the machine what time it is. Tests turn a manual one, or let it follow the runtime's
+//! time, which may be paused.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,6 +12,7 @@ pub struct Clock(Arc<Source>);
 enum Source {
     Real { start: Instant },
     Manual { wall_ms: AtomicI64, elapsed_ms: AtomicI64 },
+    Runtime { start: tokio::time::Instant, wall_ms: AtomicI64 },
 }
 
 impl Clock {
@@ -25,6 +27,13 @@ impl Clock {
         Self(Arc::new(Source::Manual { wall_ms: AtomicI64::new(wall_ms), elapsed_ms: AtomicI64::new(0) }))
     }
 
+    /// A clock that shows `wall_ms` now and goes with the time of Tokio's runtime, so that it agrees with every timeout also
+    /// where that time is paused and runs ahead by itself.
+    #[allow(clippy::disallowed_methods)] // the one place that may
+    pub fn of_runtime(wall_ms: i64) -> Self {
+        Self(Arc::new(Source::Runtime { start: tokio::time::Instant::now(), wall_ms: AtomicI64::new(wall_ms) }))
+    }
+
     /// Wall time in milliseconds since 1970 (UTC).
     #[allow(clippy::disallowed_methods)] // the one place that may
     pub fn now_ms(&self) -> i64 {
@@ -34,6 +43,7 @@ impl Clock {
                 Err(e) => -i64::try_from(e.duration().as_millis()).unwrap_or(i64::MAX),
             },
             Source::Manual { wall_ms, .. } => wall_ms.load(Ordering::SeqCst),
+            Source::Runtime { start, wall_ms } => wall_ms.load(Ordering::SeqCst).saturating_add(ms(start.elapsed())),
         }
     }
 
@@ -44,15 +54,27 @@ impl Clock {
             Source::Manual { elapsed_ms, .. } => {
                 Duration::from_millis(u64::try_from(elapsed_ms.load(Ordering::SeqCst)).unwrap_or(0))
             }
+            Source::Runtime { start, .. } => start.elapsed(),
         }
     }
 
-    /// Moves a manual clock on, wall time and elapsed time alike; does nothing to the machine's clock.
+    /// Moves a manual clock on, wall time and elapsed time alike; does nothing to others.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { wall_ms, elapsed_ms } = &*self.0 {
-            let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-            wall_ms.fetch_add(ms, Ordering::SeqCst);
-            elapsed_ms.fetch_add(ms, Ordering::SeqCst);
+            wall_ms.fetch_add(ms(by), Ordering::SeqCst);
+            elapsed_ms.fetch_add(ms(by), Ordering::SeqCst);
         }
     }
+
+    /// Sets the wall time forward or back by `ms`, as an operator or NTP does: elapsed time goes on as if nothing had
+    /// happened. Does nothing to the machine's clock.
+    pub fn set_wall_by(&self, ms: i64) {
+        if let Source::Manual { wall_ms, .. } | Source::Runtime { wall_ms, .. } = &*self.0 {
+            wall_ms.fetch_add(ms, Ordering::SeqCst);
+        }
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -205,10 +205,11 @@ impl Producers {
             coordinator_epoch: p.coordinator_epoch,
             open_from: -1,
             batches: p.batches.iter().map(mark).collect(),
+            unknown: Default::default(),
         };
         let mut producers: Vec<_> = self.known.iter().map(one).collect();
         producers.sort_by_key(|p| p.id);
-        archive::Producers { producers, aborted: Vec::new(), lost_until: self.lost_until }
+        archive::Producers { producers, aborted: Vec::new(), lost_until: self.lost_until, unknown: Default::default() }
     }
 
     /// As they were when a manifest remembered them.

@@ -192,7 +192,10 @@ impl Registry {
         if self.get(name).is_none() {
             return Err(TopicError::Unknown(name.to_owned()));
         }
-        self.archive.delete(name).await.map_err(|e| self.failed(e))?;
+        let settings = self.partition(name, 0).map(|partition| partition.settings());
+        let kept_ms = settings.map_or(u64::MAX, |settings| settings.removed_retention_ms);
+        let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
+        self.archive.delete(name, kept_ms).await.map_err(|e| self.failed(e))?;
         let gone = {
             let mut live = self.write();
             live.version += 1;

@@ -32,6 +32,8 @@ use super::{Create, Kind, LIST_PAGE, Store, StoreError};
 
 mod collect;
 
+pub use collect::{Keep, Lowest, Old};
+
 /// Versions read one by one before a listing is asked for a short cut.
 const STEPS_BEFORE_LISTING: u64 = 16;
 

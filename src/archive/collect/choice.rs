@@ -47,3 +47,22 @@ pub fn clocks_differ(claimed_ms: i64, stored_ms: i64) -> Option<String> {
 pub fn is_orphan(named: &Named, age_ms: i64, owner_epoch: u32, is_in_flight: bool) -> bool {
     named.epoch().is_some_and(|epoch| epoch <= owner_epoch) && age_ms >= GRACE_MS && !is_in_flight
 }
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
+/// Of the older versions of the state, one in so much time keeps its pages.
+const STATE_EVERY_MS: i64 = 10 * 60 * 1000;
+
+/// Which versions of the state keep their pages, of those that there are (number and time, ascending): all that are younger
+/// than an hour, the `newest`, and of the older ones the last in ten minutes. The second list: those that do not.
+pub fn state_pages(versions: &[(u64, i64)], newest: u64, now_ms: i64) -> (Vec<u64>, Vec<u64>) {
+    let many = usize::try_from(newest).unwrap_or(usize::MAX);
+    let stays = |at: usize| {
+        let (_, written_ms) = versions[at];
+        let span = |ms: i64| ms.div_euclid(STATE_EVERY_MS);
+        let is_last = versions.get(at + 1).is_none_or(|(_, next_ms)| span(*next_ms) != span(written_ms));
+        at + many >= versions.len() || now_ms.saturating_sub(written_ms) < HOUR_MS || is_last
+    };
+    let (keep, thin): (Vec<usize>, Vec<usize>) = (0..versions.len()).partition(|at| stays(*at));
+    let numbers = |at: Vec<usize>| at.into_iter().map(|at| versions[at].0).collect();
+    (numbers(keep), numbers(thin))
+}

@@ -1,5 +1,7 @@
 //! What may happen to a manifest. A change names what it replaces and is planned anew on each head ([`super::plan`]).
-use super::model::{CleanPoint, Entry, EpochStart};
+use std::collections::BTreeSet;
+
+use super::model::{Entry, EpochStart};
 use super::producers::Producers;
 use crate::record::HashSum;
 
@@ -21,8 +23,18 @@ pub enum Change {
     },
     /// Live entries give way to others of the same range (merge, compaction).
     Replace(Replace),
-    /// Everything below the point was compacted.
-    Cleaned(CleanPoint),
+    /// The same, by retention.
+    Retention {
+        /// New log start.
+        to: i64,
+    },
+    /// Everything below `to` was compacted: a clean point with the time of the commit.
+    Cleaned {
+        /// Where the clean part ends.
+        to: i64,
+        /// `delete.retention.ms`: how long tombstones stay, which says how close clean points have to lie.
+        delete_retention_ms: i64,
+    },
     /// The WAL above `next` is lost: a `wal-lost` gap [next, reserved), no open transaction, appends from `reserved`.
     WalLost {
         /// The head's `next`, where the gap begins: applied once only.
@@ -30,11 +42,27 @@ pub enum Change {
     },
     /// A new version that says the same, so that the chain's epoch is the owner's.
     TakeOver,
-    /// Removed things whose objects were deleted; by name.
-    Forget {
-        /// Names as they stand in `removed`.
-        names: Vec<String>,
-    },
+    /// Removed things whose objects were deleted.
+    Forget(Gone),
+    /// Several at once, one after the other in one version: what can wait rides on what is due. Those of them that were
+    /// applied before are left out.
+    All(Vec<Change>),
+}
+
+/// Removed things whose objects are gone, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Names as they stand in `removed`.
+    pub names: BTreeSet<String>,
+    /// Names of pages of removed things all of which are gone; the pages themselves are not yet.
+    pub pages: BTreeSet<String>,
+}
+
+impl Gone {
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.pages.is_empty()
+    }
 }
 
 /// A range of the WAL that was sealed.

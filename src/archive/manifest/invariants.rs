@@ -3,7 +3,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::model::{
-    ENTRIES_MAX, EPOCHS_MAX, Entry, EpochStart, Manifest, PAGE_ITEMS, Page, PageItems, PageRef, ProducersAt,
+    CLEAN_POINTS_MAX, ENTRIES_MAX, EPOCHS_MAX, Entry, EpochStart, Manifest, PAGE_ITEMS, Page, PageItems, PageRef,
+    ProducersAt, REMOVED_MAX,
 };
 use super::producers::Producer;
 use crate::base::Limits;
@@ -23,7 +24,7 @@ pub enum Invariant {
     Epochs,
     /// Clean points rise.
     Cleaned,
-    /// No more entries, epochs and producers than a version may hold; the levels of pages fit the tree.
+    /// No more entries, epochs, removed things and producers than a version may hold; the levels of pages fit the tree.
     Bounded,
     /// The version is of this topic and partition.
     Identity,
@@ -99,7 +100,7 @@ pub fn check_page(page: &Page, reference: &PageRef) -> Check {
     let fits = matches!(page.items, PageItems::Entries(_)) == (page.level == 0) && page.level == reference.level;
     ensure(fits, Invariant::Bounded, || format!("level {} where {} was expected", page.level, reference.level))?;
     let sums = page.sums();
-    ensure(sums.as_ref() == Some(&reference.sums), Invariant::AddsUp, || {
+    ensure(sums.as_ref().is_some_and(|sums| sums.agrees(&reference.sums)), Invariant::AddsUp, || {
         format!("the page's items sum up to {sums:?}, its reference says {:?}", reference.sums)
     })
 }
@@ -146,6 +147,7 @@ fn unique_names(m: &Manifest) -> Check {
         ProducersAt::Inline(_) => None,
     };
     let removed = m.removed.iter().map(|removed| removed.what.name());
+    let removed = removed.chain(m.removed_pages.iter().map(|page| page.object.name.as_str()));
     let mut seen = HashSet::new();
     for name in live.chain(pages).chain(epochs).chain(producers).chain(removed) {
         ensure(seen.insert(name), Invariant::UniqueNames, || format!("'{name}' is named twice"))?;
@@ -180,6 +182,10 @@ fn bounded(m: &Manifest) -> Check {
     ensure(entries <= ENTRIES_MAX, Invariant::Bounded, || format!("{entries} entries"))?;
     let epochs = m.epochs.len();
     ensure(epochs <= EPOCHS_MAX, Invariant::Bounded, || format!("{epochs} epochs"))?;
+    let removed = m.removed.len();
+    ensure(removed <= REMOVED_MAX, Invariant::Bounded, || format!("{removed} removed things"))?;
+    let cleaned = m.cleaned.len();
+    ensure(cleaned <= CLEAN_POINTS_MAX, Invariant::Bounded, || format!("{cleaned} clean points"))?;
     let longest = m.pages.chunk_by(|a, b| a.level == b.level).map(<[PageRef]>::len).max().unwrap_or(0);
     ensure(longest <= 2 * PAGE_ITEMS + ENTRIES_MAX, Invariant::Bounded, || format!("{longest} pages of one level"))?;
     if let ProducersAt::Inline(producers) = &m.producers {

@@ -193,6 +193,45 @@ pub fn retention(manifest: &Manifest, loaded: &Loaded, keep: Retention, limit: u
     Ok(to)
 }
 
+/// Sums over everything listed below `offset`, the entry that it cuts left out.
+pub fn sums_below(manifest: &Manifest, loaded: &Loaded, offset: i64) -> Result<Option<Sums>, Need> {
+    let pages = pages_below(&manifest.pages, loaded, offset)?;
+    let entries = entries_below(&manifest.entries, offset);
+    Ok(pages.into_iter().chain(entries).reduce(Sums::and))
+}
+
+fn pages_below(pages: &[PageRef], loaded: &Loaded, offset: i64) -> Result<Option<Sums>, Need> {
+    let whole = pages.partition_point(|page| page.sums.next <= offset);
+    let cut = match pages.get(whole).filter(|page| page.sums.first < offset) {
+        None => None,
+        Some(page) => match &loaded.page(page)?.items {
+            PageItems::Entries(entries) => entries_below(entries, offset),
+            PageItems::Pages(pages) => pages_below(pages, loaded, offset)?,
+        },
+    };
+    Ok(pages[..whole].iter().map(|page| page.sums.clone()).chain(cut).reduce(Sums::and))
+}
+
+fn entries_below(entries: &[Entry], offset: i64) -> Option<Sums> {
+    let whole = entries.partition_point(|entry| entry.next() <= offset);
+    entries[..whole].iter().map(Sums::of).reduce(Sums::and)
+}
+
+/// Whether a page of what was removed names the object, or a tree that it may lie below; the newest first.
+pub fn is_removed_in_pages(
+    manifest: &Manifest,
+    loaded: &Loaded,
+    name: &str,
+    first: Option<i64>,
+) -> Result<bool, Need> {
+    for page in manifest.removed_pages.iter().rev() {
+        if loaded.removed_page(page)?.removed.iter().any(|removed| removed.what.covers(name, first)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether the tree holds a page of this name, which begins at `first` and is of `level`.
 pub fn has_page(manifest: &Manifest, loaded: &Loaded, name: &str, first: i64, level: u8) -> Result<bool, Need> {
     let mut pages = manifest.pages.clone();

@@ -5,6 +5,7 @@
 //! | `model`, `producers` | what stands in the bucket: plain data |
 //! | `change` | what may happen to a manifest |
 //! | `plan` | a change on a head gives the next version (pure) |
+//! | `cleaned`, `removed` | clean points; what waits to be deleted, and its pages (pure) |
 //! | `tree` | pages: append, fold, cut, splice (pure) |
 //! | `lookup` | offsets, times, epochs (pure) |
 //! | `invariants` | named rules, checked before every commit (pure) |
@@ -15,6 +16,7 @@
 //! The pure parts never wait: where they need a page that was not handed in they return [`Need`], the caller loads it and
 //! asks again.
 pub mod change;
+mod cleaned;
 mod invariants;
 mod lookup;
 pub mod model;
@@ -22,10 +24,11 @@ mod pages;
 mod partition;
 mod plan;
 pub mod producers;
+mod removed;
 mod tree;
 mod view;
 
-pub use change::{Change, Dropped, Replace, Seal};
+pub use change::{Change, Dropped, Gone, Replace, Seal};
 pub use invariants::{Invariant, Violation};
 pub use model::{Entry, EpochStart, Gap, GapReason, Manifest, SegmentEntry, Sums};
 pub(super) use pages::{PageCache, read_object};

@@ -11,11 +11,14 @@
 //! epochs, epoch_pages        [epoch, first offset] of each epoch that holds records; the old ones in pages
 //! cleaned                    [next offset, time]: one per move of the clean point
 //! producers                  producers as of `next`: inline, or name and CRC of an object
-//! removed                    what is no longer live and waits to be deleted, with the time since when
+//! removed, removed_pages     what is no longer live and waits to be deleted: since when and by what; the old ones in pages
 //! written_ms                 when this version was made
 //! ```
 //! A page (kind `manifest-page`, format 1) holds `topic_id`, `partition`, `level` and either `entries` (level 0) or
 //! `pages` (above): a tree, so that a version stays small however long the history is and a look-up costs its depth.
+//! A page of what was removed (kind `manifest-removed`, format 1) holds `topic_id`, `partition` and `removed`.
+//!
+//! Fields of later builds are kept wherever an object is written again, at every level.
 //! Hashes and CRCs are hex strings, times are ms since 1970 (UTC), sizes are bytes.
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +35,8 @@ pub const MANIFEST: Schema = Schema { kind: "manifest", format: 1, features: &[]
 pub const PAGE: Schema = Schema { kind: "manifest-page", format: 1, features: &[] };
 /// Pages of old epochs.
 pub const EPOCHS: Schema = Schema { kind: "manifest-epochs", format: 1, features: &[] };
+/// Pages of what was removed.
+pub const REMOVED: Schema = Schema { kind: "manifest-removed", format: 1, features: &[] };
 /// Producers that do not fit a version.
 pub const PRODUCERS: Schema = Schema { kind: "manifest-producers", format: 1, features: &[] };
 
@@ -48,6 +53,10 @@ pub const EPOCHS_MAX: usize = if cfg!(test) { 8 } else { 128 };
 pub const CLEAN_POINTS_MAX: usize = 64;
 /// Epochs in one page.
 pub const EPOCH_PAGE_ITEMS: usize = if cfg!(test) { 12 } else { 4096 };
+/// Removed things in a version before the oldest move to a page.
+pub const REMOVED_MAX: usize = if cfg!(test) { 24 } else { 512 };
+/// Removed things that move to a page at once.
+pub const REMOVED_PAGE_ITEMS: usize = if cfg!(test) { 12 } else { 256 };
 /// Producers that stay in the version, encoded.
 pub const PRODUCERS_INLINE_BYTES: usize = 8 << 10;
 
@@ -76,8 +85,10 @@ pub struct Manifest {
     pub cleaned: Vec<CleanPoint>,
     /// Producers as of `next`.
     pub producers: ProducersAt,
-    /// What waits to be deleted.
+    /// What waits to be deleted: the newest.
     pub removed: Vec<Removed>,
+    /// The older ones, by time.
+    pub removed_pages: Vec<RemovedPageRef>,
     /// When this version was made, ms since 1970.
     pub written_ms: i64,
     /// Fields of later builds.
@@ -127,6 +138,9 @@ pub struct Gap {
     pub next: i64,
     /// Why there are no records.
     pub reason: GapReason,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Why a range holds no records.
@@ -167,6 +181,9 @@ pub struct ObjectRef {
     pub crc32c: String,
     /// Its size.
     pub bytes: u64,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// A page, with the sums over everything below it.
@@ -178,6 +195,9 @@ pub struct PageRef {
     pub level: u8,
     /// Sums over its entries.
     pub sums: Sums,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Sums over a run of contiguous entries.
@@ -210,6 +230,9 @@ pub struct Sums {
     pub null_timestamps: u64,
     /// Wrapping sum of the record hashes.
     pub hash: HashSum,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// The content of a page.
@@ -224,6 +247,9 @@ pub struct Page {
     /// What it lists.
     #[serde(flatten)]
     pub items: PageItems,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Entries, or pages one level down (or lower, at the left edge of the tree).
@@ -263,6 +289,9 @@ pub struct EpochPageRef {
     pub last: EpochStart,
     /// How many it holds.
     pub count: u64,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// The content of a page of old epochs.
@@ -274,6 +303,9 @@ pub struct EpochPage {
     pub partition: i32,
     /// Ascending.
     pub epochs: Vec<EpochStart>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// A move of the clean point: everything below the offset was compacted at that time.
@@ -297,6 +329,56 @@ pub struct Removed {
     pub what: RemovedObject,
     /// Since when, ms since 1970.
     pub at_ms: i64,
+    /// By what; pages and producer objects need no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<RemovedBy>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// What a segment gave way to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemovedBy {
+    /// Another segment with the same records.
+    Merge,
+    /// Another segment with fewer records, or a gap.
+    Compaction,
+    /// Retention by time or size.
+    Retention,
+    /// DeleteRecords.
+    Delete,
+}
+
+/// A page of what was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedPageRef {
+    /// Where it is.
+    pub object: ObjectRef,
+    /// The smallest time in it, ms since 1970.
+    pub first_ms: i64,
+    /// The greatest.
+    pub last_ms: i64,
+    /// How many things it names.
+    pub count: u64,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// The content of a page of what was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedPage {
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+    /// In the order in which they were removed.
+    pub removed: Vec<Removed>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// What was removed.
@@ -309,21 +391,47 @@ pub enum RemovedObject {
         name: String,
         /// Its size.
         bytes: u64,
+        /// Fields of later builds.
+        #[serde(flatten)]
+        unknown: Unknown,
     },
     /// One object of the manifest (a page that was rewritten, producers, epochs), without what it names.
     Object {
         /// Relative to the topic's root.
         name: String,
+        /// Fields of later builds.
+        #[serde(flatten)]
+        unknown: Unknown,
     },
     /// A page with everything below it: pages and segments.
     Tree(PageRef),
 }
 
 impl RemovedObject {
+    /// One object of the manifest.
+    pub fn object(name: impl Into<String>) -> Self {
+        Self::Object { name: name.into(), unknown: Unknown::new() }
+    }
+
+    /// A segment.
+    pub fn segment(name: impl Into<String>, bytes: u64) -> Self {
+        Self::Segment { name: name.into(), bytes, unknown: Unknown::new() }
+    }
+
+    /// Whether it is the object `name`, or may lie below the tree that it is: `first` is the first offset of a segment or
+    /// page of that name. What lies below a removed page may only go with it.
+    pub fn covers(&self, name: &str, first: Option<i64>) -> bool {
+        let below = match (self, first) {
+            (Self::Tree(page), Some(first)) => (page.sums.first..page.sums.next).contains(&first),
+            _ => false,
+        };
+        below || self.name() == name
+    }
+
     /// The object's name, or that of the page at the top of the tree.
     pub fn name(&self) -> &str {
         match self {
-            Self::Segment { name, .. } | Self::Object { name } => name,
+            Self::Segment { name, .. } | Self::Object { name, .. } => name,
             Self::Tree(page) => &page.object.name,
         }
     }
@@ -345,6 +453,7 @@ impl Manifest {
             cleaned: Vec::new(),
             producers: ProducersAt::Inline(Producers::default()),
             removed: Vec::new(),
+            removed_pages: Vec::new(),
             written_ms: now_ms,
             unknown: Unknown::new(),
         }
@@ -352,7 +461,13 @@ impl Manifest {
 
     /// Whether nothing was ever sealed, moved or removed: such a manifest may be adopted by whoever creates the partition.
     pub fn is_untouched(&self) -> bool {
-        self.next == 0 && self.log_start == 0 && self.removed.is_empty()
+        self.next == 0 && self.log_start == 0 && self.never_had_segments()
+    }
+
+    /// Whether it names no segment, and none waits to be deleted.
+    pub fn never_had_segments(&self) -> bool {
+        let has_segments = self.sums().is_some_and(|sums| sums.segments > 0);
+        !has_segments && self.removed.is_empty() && self.removed_pages.is_empty()
     }
 
     /// First offset that an entry or a page still covers; `next` where there are none.
@@ -395,7 +510,7 @@ impl Entry {
 
     /// A gap.
     pub fn gap(first: i64, next: i64, reason: GapReason) -> Self {
-        Self::Gap(Gap { first, next, reason })
+        Self::Gap(Gap { first, next, reason, unknown: Unknown::new() })
     }
 }
 
@@ -415,6 +530,7 @@ impl Sums {
             offset_of_first_max: None,
             null_timestamps: 0,
             hash: HashSum::ZERO,
+            unknown: Unknown::new(),
         };
         match entry {
             Entry::Gap(_) => sums.gaps = 1,
@@ -450,7 +566,14 @@ impl Sums {
             offset_of_first_max: if later_is_greater { later.offset_of_first_max } else { self.offset_of_first_max },
             null_timestamps: self.null_timestamps + later.null_timestamps,
             hash: [self.hash, later.hash].into_iter().sum(),
+            unknown: Unknown::new(), // what a later build summed up is not known of the two together
         }
+    }
+
+    /// Whether both say the same, as far as this build knows.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let known = |sums: &Self| Self { unknown: Unknown::new(), ..sums.clone() };
+        known(self) == known(other)
     }
 }
 

@@ -6,7 +6,10 @@ use moka::future::Cache;
 use serde::de::DeserializeOwned;
 
 use super::invariants::check_page;
-use super::model::{EPOCHS, EpochPage, EpochPageRef, EpochStart, ObjectRef, PAGE, PRODUCERS, Page, PageRef};
+use super::model::{
+    EPOCHS, EpochPage, EpochPageRef, EpochStart, ObjectRef, PAGE, PRODUCERS, Page, PageRef, REMOVED, RemovedPage,
+    RemovedPageRef,
+};
 use super::producers::Producers;
 use crate::archive::error::ArchiveError;
 use crate::archive::layout;
@@ -28,6 +31,7 @@ pub struct PageCache {
 enum Cached {
     Tree(Arc<Page>, u64),
     Epochs(Arc<EpochPage>, u64),
+    Removed(Arc<RemovedPage>, u64),
 }
 
 /// Whose pages: a page of another partition is refused.
@@ -45,7 +49,7 @@ impl PageCache {
     /// Keeps pages worth at most `bytes` of memory.
     pub fn new(store: Store, bytes: u64) -> Self {
         let weigh = |_: &String, cached: &Cached| {
-            let (Cached::Tree(_, bytes) | Cached::Epochs(_, bytes)) = cached;
+            let (Cached::Tree(_, bytes) | Cached::Epochs(_, bytes) | Cached::Removed(_, bytes)) = cached;
             u32::try_from(bytes.saturating_mul(MEMORY_PER_BYTE)).unwrap_or(u32::MAX)
         };
         Self { store, cache: Cache::builder().max_capacity(bytes).weigher(weigh).build() }
@@ -62,7 +66,7 @@ impl PageCache {
         };
         match self.cache.try_get_with_by_ref(&path, load).await {
             Ok(Cached::Tree(page, _)) => Ok(page),
-            Ok(Cached::Epochs(..)) => Err(damaged(&self.store, &path, "it is a page of epochs".into())),
+            Ok(_) => Err(damaged(&self.store, &path, "it is not a page of entries".into())),
             Err(e) => Err(ArchiveError::clone(&e)),
         }
     }
@@ -78,7 +82,26 @@ impl PageCache {
         };
         match self.cache.try_get_with_by_ref(&path, load).await {
             Ok(Cached::Epochs(page, _)) => Ok(page),
-            Ok(Cached::Tree(..)) => Err(damaged(&self.store, &path, "it is a page of entries".into())),
+            Ok(_) => Err(damaged(&self.store, &path, "it is not a page of epochs".into())),
+            Err(e) => Err(ArchiveError::clone(&e)),
+        }
+    }
+
+    /// A page of what was removed.
+    pub async fn removed(&self, of: PageOf<'_>, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, ArchiveError> {
+        let path = layout::under(of.root, &page.object.name);
+        let load = async {
+            let content: RemovedPage = read_object(&self.store, &REMOVED, &path, &page.object).await?;
+            whose(&self.store, &path, of, (content.topic_id, content.partition))?;
+            if content.removed.len() as u64 != page.count {
+                let reason = format!("it names {} things, its reference says {}", content.removed.len(), page.count);
+                return Err(damaged(&self.store, &path, reason));
+            }
+            Ok(Cached::Removed(Arc::new(content), page.object.bytes))
+        };
+        match self.cache.try_get_with_by_ref(&path, load).await {
+            Ok(Cached::Removed(page, _)) => Ok(page),
+            Ok(_) => Err(damaged(&self.store, &path, "it is not a page of what was removed".into())),
             Err(e) => Err(ArchiveError::clone(&e)),
         }
     }

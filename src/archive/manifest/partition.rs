@@ -1,6 +1,7 @@
 //! A partition's manifest chain: its one writer, and a reader with no broker.
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,9 +10,9 @@ use super::model::{MANIFEST, Manifest};
 use super::plan::{Context, Planned, plan};
 use super::producers::Producers;
 use super::tree::{Hindrance, Loaded, NewObject};
-use super::{Change, View};
+use super::{Change, Gone, View};
 use crate::archive::error::{ArchiveError, CommitError};
-use crate::archive::layout::{self, Names};
+use crate::archive::layout::{self, Named, Names};
 use crate::archive::{Bucket, Ownership};
 use crate::base::Uuid;
 use crate::store::chain::{Chain, Head, Outcome};
@@ -36,7 +37,7 @@ impl Place {
     }
 
     pub(in crate::archive) fn chain(&self) -> Chain {
-        let prefix = layout::under(&self.root, &layout::manifest_folder(self.partition));
+        let prefix = layout::under(&self.root, &layout::log_folder(self.partition));
         Chain::new(self.bucket.store().clone(), MANIFEST, prefix)
     }
 
@@ -114,6 +115,15 @@ struct Inner {
     view: RwLock<View>,
     writer: tokio::sync::Mutex<Writer>,
     in_flight: Arc<Mutex<BTreeSet<String>>>,
+    forgotten: Mutex<Forgotten>,
+}
+
+/// Removed things whose objects are gone: the next version that is made for another reason leaves them out.
+#[derive(Debug, Default)]
+struct Forgotten {
+    gone: Gone,
+    /// When the first of them was deleted, by the clock that never goes back.
+    since: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -127,6 +137,16 @@ struct Writer {
 impl Writer {
     fn on(head: Head) -> Self {
         Self { head: Head { body: Bytes::new(), ..head }, undecided: false }
+    }
+}
+
+impl Forgotten {
+    fn remove(&mut self, gone: &Gone) {
+        self.gone.names.retain(|name| !gone.names.contains(name));
+        self.gone.pages.retain(|name| !gone.pages.contains(name));
+        if self.gone.is_empty() {
+            self.since = None;
+        }
     }
 }
 
@@ -168,6 +188,7 @@ impl PartitionArchive {
             view: RwLock::new(view),
             writer: tokio::sync::Mutex::new(Writer::on(head)),
             in_flight: Arc::default(),
+            forgotten: Mutex::default(),
             place,
         }))
     }
@@ -251,6 +272,62 @@ impl PartitionArchive {
         Ok(self.head())
     }
 
+    /// Notes that the objects of removed things, or of all that a page of them names, are gone. The next version leaves them
+    /// out; if none is made for `patience`, one of its own does.
+    pub(in crate::archive) async fn forget(&self, gone: Gone, patience: Duration) -> Result<(), CommitError> {
+        let now = self.0.place.bucket.clock().elapsed();
+        let due = {
+            let mut forgotten = self.forgotten();
+            forgotten.gone.names.extend(gone.names);
+            forgotten.gone.pages.extend(gone.pages);
+            if forgotten.gone.is_empty() {
+                return Ok(());
+            }
+            let since = *forgotten.since.get_or_insert(now);
+            now.saturating_sub(since) >= patience
+        };
+        if due {
+            let gone = self.gone();
+            self.commit(Change::Forget(gone.clone())).await?;
+            self.forgotten().remove(&gone); // also what the head did not name any more
+        }
+        Ok(())
+    }
+
+    /// Removed things whose objects are gone, and that the head still names.
+    pub(in crate::archive) fn gone(&self) -> Gone {
+        self.forgotten().gone.clone()
+    }
+
+    /// Takes those names out that a kept version names, as far as its pages are there: a version whose pages are gone names
+    /// nothing that can still be read through it.
+    pub(in crate::archive) async fn named_by_kept_versions(
+        &self,
+        names: &mut BTreeSet<String>,
+    ) -> Result<(), ArchiveError> {
+        if !names.iter().any(|name| matches!(Named::of(name), Named::Segment { .. })) {
+            return Ok(()); // pages and producer objects go with what names them
+        }
+        let (chain, place) = (&self.0.chain, &self.0.place);
+        for number in chain.versions().await? {
+            let Some(version) = chain.get(number).await? else { continue };
+            let view = place.view(chain, &version)?;
+            for name in names.clone() {
+                match view.is_live(&name).await {
+                    Ok(true) => drop(names.remove(&name)),
+                    Ok(false) => {}
+                    Err(e) if e.is_missing() => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, Forgotten> {
+        self.0.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The chain, for the collector.
     pub(in crate::archive) fn chain(&self) -> &Chain {
         &self.0.chain
@@ -265,9 +342,8 @@ impl PartitionArchive {
                 self.reread(&mut writer).await?;
             }
             let view = self.view();
-            let Planned::Next(manifest, objects) = self.plan(&view, &change).await? else {
-                return Ok(view.manifest);
-            };
+            let (planned, riding) = self.plan_with_forgotten(&view, &change).await?;
+            let Planned::Next(manifest, objects) = planned else { return Ok(view.manifest) };
             invariants::check_next(&view.manifest, view.epoch, &manifest, self.0.epoch)
                 .map_err(|violation| CommitError::Invariant { path: self.url(), violation })?;
             self.write(objects).await?;
@@ -276,6 +352,7 @@ impl PartitionArchive {
                 Outcome::Committed(head) => {
                     let view = self.0.place.view_of(&head, *manifest);
                     *writer = Writer::on(head);
+                    self.forgotten().remove(&riding);
                     return Ok(self.publish(view));
                 }
                 Outcome::Lost(_) => {}
@@ -317,6 +394,18 @@ impl PartitionArchive {
         *writer = Writer::on(head);
         self.publish(view);
         Ok(())
+    }
+
+    /// What `change` comes to, and what is forgotten along with it.
+    async fn plan_with_forgotten(&self, view: &View, change: &Change) -> Result<(Planned, Gone), CommitError> {
+        let planned = self.plan(view, change).await?;
+        let riding = self.gone();
+        if riding.is_empty() || planned == Planned::Already {
+            return Ok((planned, Gone::default()));
+        }
+        let forget = Change::Forget(riding.clone());
+        let both = self.plan(view, &Change::All(vec![change.clone(), forget])).await?;
+        Ok((both, riding))
     }
 
     async fn plan(&self, view: &View, change: &Change) -> Result<Planned, CommitError> {

@@ -2,13 +2,15 @@
 use super::change::{Change, Replace, Seal};
 use super::lookup;
 use super::model::{
-    CLEAN_POINTS_MAX, CleanPoint, EPOCH_PAGE_ITEMS, EPOCHS, EPOCHS_MAX, Entry, EpochPage, EpochPageRef, EpochStart,
-    GapReason, Manifest, PAGE_ITEMS, PRODUCERS, PRODUCERS_INLINE_BYTES, ProducersAt, RESERVE, RemovedObject, Sums,
+    CleanPoint, EPOCH_PAGE_ITEMS, EPOCHS, EPOCHS_MAX, Entry, EpochPage, EpochPageRef, EpochStart, GapReason, Manifest,
+    PAGE_ITEMS, PRODUCERS, PRODUCERS_INLINE_BYTES, ProducersAt, RESERVE, RemovedBy, RemovedObject, Sums,
 };
 use super::producers::Producers;
 use super::tree::{self, Draft, Hindrance, Loaded, Need, NewObject};
+use super::{cleaned, removed};
 use crate::archive::layout::Names;
 use crate::base::Limits;
+use crate::store::envelope::Unknown;
 
 /// What a change comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,59 +41,89 @@ fn unfit<T>(reason: String) -> Plan<T> {
 /// Applies `change` to `head`.
 pub fn plan(head: &Manifest, change: &Change, context: Context<'_>) -> Plan<Planned> {
     let Context { loaded, names, now_ms } = context;
-    if applied(head, change, loaded)? {
-        return Ok(Planned::Already);
-    }
     let mut next = head.clone();
     let (topic_id, partition) = (head.topic_id, head.partition);
-    let mut draft = Draft { topic_id, partition, names, loaded, now_ms, made: Vec::new(), removed: Vec::new() };
-    match change {
-        Change::Seal(change) => seal(&mut next, change, &mut draft)?,
-        Change::Reserve { to } => next.reserved = *to,
-        Change::LogStart { to } => log_start(&mut next, *to, &mut draft)?,
-        Change::Replace(change) => replace(&mut next, change, &mut draft)?,
-        Change::Cleaned(point) => cleaned(&mut next, *point)?,
-        Change::WalLost { next: end } if *end != head.next => {
-            return unfit(format!("the sealed range ends at {}, not at {end}", head.next));
-        }
-        Change::WalLost { .. } => wal_lost(&mut next, &mut draft)?,
-        Change::TakeOver => {}
-        Change::Forget { names } => next.removed.retain(|removed| !names.iter().any(|n| n == removed.what.name())),
+    let (made, removed) = Default::default();
+    let mut draft = Draft { topic_id, partition, names, loaded, now_ms, made, removed, by: RemovedBy::Delete };
+    if !step(&mut next, change, &mut draft)? {
+        return Ok(Planned::Already);
     }
     next.removed.append(&mut draft.removed);
+    removed::fold(&mut next, &mut draft);
     next.written_ms = now_ms;
     Ok(Planned::Next(Box::new(next), draft.made))
 }
 
+/// Applies one change to the version that is being made; whether there was anything to do.
+fn step(next: &mut Manifest, change: &Change, draft: &mut Draft<'_>) -> Plan<bool> {
+    if applied(next, change, draft)? {
+        return Ok(false);
+    }
+    match change {
+        Change::Seal(change) => by(RemovedBy::Delete, draft, |draft| seal(next, change, draft))?,
+        Change::Reserve { to } => next.reserved = *to,
+        Change::LogStart { to } => by(RemovedBy::Delete, draft, |draft| log_start(next, *to, draft))?,
+        Change::Retention { to } => by(RemovedBy::Retention, draft, |draft| log_start(next, *to, draft))?,
+        Change::Replace(change) if change.dropped.records == 0 => {
+            by(RemovedBy::Merge, draft, |draft| replace(next, change, draft))?;
+        }
+        Change::Replace(change) => by(RemovedBy::Compaction, draft, |draft| replace(next, change, draft))?,
+        Change::Cleaned { to, delete_retention_ms } => cleaned(next, *to, *delete_retention_ms, draft.now_ms)?,
+        Change::WalLost { next: end } if *end != next.next => {
+            return unfit(format!("the sealed range ends at {}, not at {end}", next.next));
+        }
+        Change::WalLost { .. } => wal_lost(next, draft)?,
+        Change::TakeOver => {}
+        Change::Forget(gone) => removed::forget(next, gone, draft),
+        Change::All(changes) => {
+            let mut any = false;
+            for change in changes {
+                any |= step(next, change, draft)?;
+            }
+            return Ok(any);
+        }
+    }
+    Ok(true)
+}
+
+/// Does something by which segments are removed for this reason.
+fn by(reason: RemovedBy, draft: &mut Draft<'_>, change: impl FnOnce(&mut Draft<'_>) -> Plan) -> Plan {
+    draft.by = reason;
+    change(draft)
+}
+
 /// Whether the head says already what the change wants; an error where it can never say it.
-fn applied(head: &Manifest, change: &Change, loaded: &Loaded) -> Plan<bool> {
+fn applied(head: &Manifest, change: &Change, draft: &Draft<'_>) -> Plan<bool> {
     Ok(match change {
         Change::Seal(seal) if head.next > seal.first => {
-            if head.next < seal.next || !all_known(head, &seal.entries, loaded)? {
+            if head.next < seal.next || !all_known(head, &seal.entries, draft)? {
                 return unfit(format!("offsets from {} are sealed already, up to {}", seal.first, head.next));
             }
             true
         }
-        Change::Seal(_) | Change::TakeOver => false,
+        Change::Seal(_) | Change::TakeOver | Change::All(_) => false,
         Change::Reserve { to } => *to <= head.reserved,
-        Change::LogStart { to } => *to <= head.log_start,
+        Change::LogStart { to } | Change::Retention { to } => *to <= head.log_start,
         Change::Replace(replace) => {
             let names = |entries: &[Entry]| entries.iter().any(|entry| entry.segment().is_some());
-            names(&replace.outputs) && all_known(head, &replace.outputs, loaded)?
+            names(&replace.outputs) && all_known(head, &replace.outputs, draft)?
         }
-        Change::Cleaned(point) => head.cleaned.last().map_or(head.log_start, |clean| clean.0) >= point.0,
+        Change::Cleaned { to, .. } => head.cleaned.last().map_or(head.log_start, |clean| clean.0) >= *to,
         Change::WalLost { next } => *next < head.next,
-        Change::Forget { names } => !head.removed.iter().any(|r| names.iter().any(|n| n == r.what.name())),
+        Change::Forget(gone) => !removed::knows_any(head, gone),
     })
 }
 
 /// Whether each of these segments is live, or was and is removed.
-fn all_known(head: &Manifest, entries: &[Entry], loaded: &Loaded) -> Result<bool, Need> {
-    for entry in entries {
-        let Some(segment) = entry.segment() else { continue };
-        let live = lookup::find(head, loaded, entry.first())?;
-        let is_live = live.as_ref().and_then(Entry::segment).is_some_and(|live| live.name == segment.name);
-        if !is_live && !head.removed.iter().any(|removed| removed.what.name() == segment.name) {
+fn all_known(head: &Manifest, entries: &[Entry], draft: &Draft<'_>) -> Result<bool, Need> {
+    for segment in entries.iter().filter_map(Entry::segment) {
+        let (name, first) = (segment.name.as_str(), segment.meta.first_offset);
+        let live = lookup::find(head, draft.loaded, first)?;
+        let is_live = live.as_ref().and_then(Entry::segment).is_some_and(|live| live.name == name);
+        let is_removed = || {
+            head.removed.iter().chain(&draft.removed).any(|removed| removed.what.covers(name, Some(first)))
+        };
+        if !is_live && !is_removed() && !lookup::is_removed_in_pages(head, draft.loaded, name, Some(first))? {
             return Ok(false);
         }
     }
@@ -141,12 +173,12 @@ fn log_start(next: &mut Manifest, to: i64, draft: &mut Draft<'_>) -> Plan {
     let inline = next.epochs.partition_point(|start| start.first_offset() <= to);
     if inline > 0 {
         let pages = std::mem::take(&mut next.epoch_pages);
-        pages.into_iter().for_each(|page| draft.remove(RemovedObject::Object { name: page.object.name }));
+        pages.into_iter().for_each(|page| draft.remove(RemovedObject::object(page.object.name)));
         next.epochs.drain(..inline - 1);
     } else {
         let pages = next.epoch_pages.partition_point(|page| page.first.first_offset() <= to);
         let dead: Vec<EpochPageRef> = next.epoch_pages.drain(..pages.saturating_sub(1)).collect();
-        dead.into_iter().for_each(|page| draft.remove(RemovedObject::Object { name: page.object.name }));
+        dead.into_iter().for_each(|page| draft.remove(RemovedObject::object(page.object.name)));
     }
     Ok(())
 }
@@ -176,15 +208,11 @@ fn replace(next: &mut Manifest, change: &Replace, draft: &mut Draft<'_>) -> Plan
     Ok(())
 }
 
-/// Moves the clean point. Of many the oldest go: what lay below them is taken for compacted a little later than it was, so
-/// tombstones stay longer, never shorter.
-fn cleaned(next: &mut Manifest, point: CleanPoint) -> Plan {
-    if point.0 > next.next {
-        return unfit(format!("the clean point {} lies beyond the sealed range, which ends at {}", point.0, next.next));
+fn cleaned(next: &mut Manifest, to: i64, delete_retention_ms: i64, now_ms: i64) -> Plan {
+    if to > next.next {
+        return unfit(format!("the clean point {to} lies beyond the sealed range, which ends at {}", next.next));
     }
-    next.cleaned.push(point);
-    let many = next.cleaned.len().saturating_sub(CLEAN_POINTS_MAX);
-    next.cleaned.drain(..many);
+    cleaned::add(&mut next.cleaned, CleanPoint(to, now_ms), delete_retention_ms);
     Ok(())
 }
 
@@ -226,7 +254,7 @@ fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_
         }
     };
     if let ProducersAt::Object(old) = std::mem::replace(&mut next.producers, now) {
-        draft.remove(RemovedObject::Object { name: old.name });
+        draft.remove(RemovedObject::object(old.name));
     }
 }
 
@@ -235,19 +263,21 @@ fn fold_epochs(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
     if next.epochs.len() <= EPOCHS_MAX {
         return Ok(());
     }
-    let mut epochs = Vec::new();
+    let (mut epochs, mut unknown) = (Vec::new(), (Unknown::new(), Unknown::new()));
     if let Some(last) = next.epoch_pages.last().filter(|last| last.count < EPOCH_PAGE_ITEMS as u64).cloned() {
-        epochs.extend_from_slice(&draft.loaded.epoch_page(&last)?.epochs);
-        draft.remove(RemovedObject::Object { name: last.object.name });
+        let page = draft.loaded.epoch_page(&last)?;
+        epochs.extend_from_slice(&page.epochs);
+        unknown = (page.unknown.clone(), last.unknown.clone());
+        draft.remove(RemovedObject::object(last.object.name));
         next.epoch_pages.pop();
     }
     epochs.extend(next.epochs.drain(..PAGE_ITEMS));
     let (first, last) = (epochs[0], epochs[epochs.len() - 1]);
     let count = epochs.len() as u64;
     let name = draft.names.epochs(first.epoch());
-    let page = EpochPage { topic_id: next.topic_id, partition: next.partition, epochs };
+    let page = EpochPage { topic_id: next.topic_id, partition: next.partition, epochs, unknown: unknown.0 };
     let object = draft.object(&EPOCHS, name, &page);
-    next.epoch_pages.push(EpochPageRef { object, first, last, count });
+    next.epoch_pages.push(EpochPageRef { object, first, last, count, unknown: unknown.1 });
     Ok(())
 }
 

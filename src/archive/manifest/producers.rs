@@ -2,6 +2,8 @@
 //! without a duplicate when the WAL is gone.
 use serde::{Deserialize, Serialize};
 
+use crate::store::envelope::Unknown;
+
 /// All producers of a partition, and the aborted transactions that the sealed range cuts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Producers {
@@ -13,6 +15,9 @@ pub struct Producers {
     /// sequence once, for what it sent in between was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_until: Option<i64>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// One producer id.
@@ -30,6 +35,9 @@ pub struct Producer {
     pub open_from: i64,
     /// Its newest batches, oldest first, at most [`Producer::BATCHES_MAX`].
     pub batches: Vec<ProducerBatch>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// One remembered batch; `[first sequence, last sequence, first offset, last offset, timestamp]` in the bucket.
@@ -70,7 +78,7 @@ impl Producers {
     pub fn after_loss(&self, reserved: i64) -> Self {
         let mut producers = self.producers.clone();
         producers.iter_mut().for_each(|producer| producer.open_from = -1);
-        Self { producers, aborted: Vec::new(), lost_until: Some(reserved) }
+        Self { producers, aborted: Vec::new(), lost_until: Some(reserved), unknown: self.unknown.clone() }
     }
 
     /// Keeps `count` producers: those that are silent for longest go first, one with an open transaction last.

@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use super::model::{
     ENTRIES_MAX, Entry, EpochPage, EpochPageRef, Manifest, ObjectRef, PAGE, PAGE_ITEMS, Page, PageItems, PageRef,
-    Removed, RemovedObject,
+    Removed, RemovedBy, RemovedObject, RemovedPage, RemovedPageRef,
 };
 use super::producers::Producers;
 use crate::archive::layout::Names;
 use crate::base::Uuid;
-use crate::store::envelope::{self, Features, Schema};
+use crate::store::envelope::{self, Features, Schema, Unknown};
 
 /// What has to be loaded before the question can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Need {
     Page(Box<PageRef>),
     /// A page of old epochs.
     Epochs(Box<EpochPageRef>),
+    /// A page of what was removed.
+    Removed(Box<RemovedPageRef>),
     /// The producers of the head.
     Producers,
 }
@@ -38,6 +40,8 @@ pub struct Loaded {
     pub pages: HashMap<String, Arc<Page>>,
     /// Pages of old epochs.
     pub epochs: HashMap<String, Arc<EpochPage>>,
+    /// Pages of what was removed.
+    pub removed: HashMap<String, Arc<RemovedPage>>,
     /// Producers of the head.
     pub producers: Option<Arc<Producers>>,
 }
@@ -51,6 +55,11 @@ impl Loaded {
     /// The page of epochs, or the need for it.
     pub fn epoch_page(&self, page: &EpochPageRef) -> Result<Arc<EpochPage>, Need> {
         self.epochs.get(&page.object.name).cloned().ok_or_else(|| Need::Epochs(Box::new(page.clone())))
+    }
+
+    /// The page of what was removed, or the need for it.
+    pub fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, Need> {
+        self.removed.get(&page.object.name).cloned().ok_or_else(|| Need::Removed(Box::new(page.clone())))
     }
 }
 
@@ -95,6 +104,8 @@ pub struct Draft<'a> {
     pub made: Vec<NewObject>,
     /// What the version removes.
     pub removed: Vec<Removed>,
+    /// What segments that it removes give way to.
+    pub by: RemovedBy,
 }
 
 impl Draft<'_> {
@@ -102,7 +113,7 @@ impl Draft<'_> {
     pub fn object(&mut self, schema: &Schema, name: String, body: &impl Serialize) -> ObjectRef {
         let bytes = envelope::encode(schema, &Features::default(), body).expect("plain data with text keys is JSON");
         let crc32c = format!("{:08x}", crc32c::crc32c(&bytes));
-        let reference = ObjectRef { name: name.clone(), crc32c, bytes: bytes.len() as u64 };
+        let reference = ObjectRef { name: name.clone(), crc32c, bytes: bytes.len() as u64, unknown: Unknown::new() };
         self.made.push(NewObject { name, bytes });
         reference
     }
@@ -111,26 +122,29 @@ impl Draft<'_> {
     pub fn remove(&mut self, what: RemovedObject) {
         match self.made.iter().position(|object| object.name == what.name()) {
             Some(at) => drop(self.made.remove(at)),
-            None => self.removed.push(Removed { what, at_ms: self.now_ms }),
+            None => {
+                let by = (!matches!(what, RemovedObject::Object { .. })).then_some(self.by);
+                self.removed.push(Removed { what, at_ms: self.now_ms, by, unknown: Unknown::new() });
+            }
         }
     }
 
     /// Notes that an entry is not live any more: a segment waits to be deleted, a gap is forgotten.
     pub fn remove_entry(&mut self, entry: &Entry) {
         if let Some(segment) = entry.segment() {
-            self.remove(RemovedObject::Segment { name: segment.name.clone(), bytes: segment.meta.size });
+            self.remove(RemovedObject::segment(&*segment.name, segment.meta.size));
         }
     }
 
     fn remove_page(&mut self, page: &PageRef) {
-        self.remove(RemovedObject::Object { name: page.object.name.clone() });
+        self.remove(RemovedObject::object(&*page.object.name));
     }
 
     fn page(&mut self, level: u8, items: PageItems) -> PageRef {
-        let page = Page { topic_id: self.topic_id, partition: self.partition, level, items };
+        let page = Page { topic_id: self.topic_id, partition: self.partition, level, items, unknown: Unknown::new() };
         let sums = page.sums().expect("no page is made of nothing");
         let name = self.names.page(sums.first, level);
-        PageRef { object: self.object(&PAGE, name, &page), level, sums }
+        PageRef { object: self.object(&PAGE, name, &page), level, sums, unknown: Unknown::new() }
     }
 
     /// Pages of one level for `items`: one, or several when they are too many.
@@ -150,6 +164,8 @@ pub fn append(manifest: &mut Manifest, entry: Entry) {
     if let (Some(Entry::Gap(last)), Entry::Gap(gap)) = (manifest.entries.last_mut(), &entry)
         && last.reason == gap.reason
         && last.next == gap.first
+        && last.unknown.is_empty()
+        && gap.unknown.is_empty()
     {
         last.next = gap.next;
         return;

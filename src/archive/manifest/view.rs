@@ -2,7 +2,9 @@
 use std::sync::Arc;
 
 use super::lookup;
-use super::model::{Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedObject, SegmentEntry};
+use super::model::{
+    Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedPage, RemovedPageRef, SegmentEntry, Sums,
+};
 use super::pages::PageOf;
 use super::producers::Producers;
 use super::tree::{Loaded, Need};
@@ -81,14 +83,16 @@ impl View {
             Named::Segment { first, .. } | Named::Page { first, .. } => Some(first),
             _ => None,
         };
-        // What lies below a removed page may only go with it.
-        let waits = manifest.removed.iter().any(|removed| match (&removed.what, first) {
-            (RemovedObject::Tree(page), Some(first)) => (page.sums.first..page.sums.next).contains(&first),
-            (what, _) => what.name() == name,
-        });
-        if waits || manifest.removed.iter().any(|removed| removed.what.name() == name) {
+        if manifest.removed.iter().any(|removed| removed.what.covers(name, first)) || self.is_live(name).await? {
             return Ok(true);
         }
+        self.ask(|loaded| lookup::is_removed_in_pages(manifest, loaded, name, first)).await
+    }
+
+    /// Whether this version makes the object live; not so a version of the chain itself.
+    pub(in crate::archive) async fn is_live(&self, name: &str) -> Result<bool, ArchiveError> {
+        let manifest = &self.manifest;
+        let named = Named::of(name);
         Ok(match named {
             Named::Segment { first, .. } => {
                 let live = self.find(first).await?;
@@ -101,6 +105,7 @@ impl View {
             Named::Producers { .. } => {
                 matches!(&manifest.producers, ProducersAt::Object(object) if object.name == name)
             }
+            Named::Removed { .. } => manifest.removed_pages.iter().any(|page| page.object.name == name),
             Named::Version(_) | Named::Foreign => false,
         })
     }
@@ -108,6 +113,11 @@ impl View {
     /// A page of a tree, live or removed.
     pub(in crate::archive) async fn page(&self, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
         self.bucket.pages().tree(self.page_of(), page).await
+    }
+
+    /// A page of what was removed.
+    pub(in crate::archive) async fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, ArchiveError> {
+        self.bucket.pages().removed(self.page_of(), page).await
     }
 
     /// The topic's root.
@@ -152,6 +162,12 @@ impl View {
         self.ask(|loaded| lookup::retention(&self.manifest, loaded, keep, limit)).await
     }
 
+    /// Sums over everything listed below `offset`, the entry that it cuts left out; opens only pages that it cuts. None:
+    /// nothing is.
+    pub async fn sums_below(&self, offset: i64) -> Result<Option<Sums>, ArchiveError> {
+        self.ask(|loaded| lookup::sums_below(&self.manifest, loaded, offset)).await
+    }
+
     /// Producers as of `next`.
     pub async fn producers(&self) -> Result<Producers, ArchiveError> {
         match &self.manifest.producers {
@@ -183,6 +199,10 @@ impl View {
             Need::Epochs(page) => {
                 let content = pages.epochs(self.page_of(), &page).await?;
                 loaded.epochs.insert(page.object.name, content);
+            }
+            Need::Removed(page) => {
+                let content = pages.removed(self.page_of(), &page).await?;
+                loaded.removed.insert(page.object.name, content);
             }
             Need::Producers => loaded.producers = Some(Arc::new(self.producers().await?)),
         }

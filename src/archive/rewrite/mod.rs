@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use self::choose::{Plan, Policy, Run, Size};
 use self::keys::{KeyTable, Overfull, Pass};
-use super::manifest::model::{CleanPoint, Entry, SegmentEntry};
+use super::manifest::model::{Entry, SegmentEntry};
 use super::manifest::{Change, PartitionArchive, Replace};
 use super::segment::{SegmentError, SegmentSpec};
 use super::{ArchiveError, CommitError};
@@ -145,8 +145,8 @@ impl Rewriter {
         let memory = self.budget.capacity();
         let _permit = self.budget.acquire(memory / TABLE_SHARE + memory / MARKS_SHARE + 2 * spec.block_bytes).await;
         let mut done = self.rewrite(partition, &entries, &plan, spec, memory).await?;
-        let clean = CleanPoint(dirty.next, now_ms);
-        partition.commit(Change::Cleaned(clean)).await?;
+        let delete_retention_ms = policy.delete_retention_ms;
+        partition.commit(Change::Cleaned { to: dirty.next, delete_retention_ms }).await?;
         done.clean_to = Some(dirty.next);
         Ok(Some(done))
     }

@@ -21,7 +21,7 @@ async fn with_topic(store: &crate::store::Store) -> (Archive, PartitionArchive) 
 async fn what_was_sealed_is_found_by_the_next_start() {
     let store = memory();
     let (first, partition) = with_topic(&store).await;
-    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     let second = start(&store, disk_of(&first.ownership, 1, ends(&first, 10)), false).await;
     assert_eq!(second.ownership.wal(), WalPlan::Continue);
     assert_eq!(second.ownership.epoch(), first.ownership.epoch() + 1);
@@ -35,7 +35,7 @@ async fn what_was_sealed_is_found_by_the_next_start() {
 async fn another_disk_is_refused_until_release_or_take_over() {
     let store = memory();
     let (first, partition) = with_topic(&store).await;
-    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     let survey = Survey::load(&bucket(&store).await).await.unwrap();
     let refused = owner::claim(&survey, &claim(empty_disk(2), false)).await.unwrap_err();
     assert!(matches!(refused, OwnerError::Owned { epoch: 1, .. }), "{refused}");
@@ -46,14 +46,14 @@ async fn another_disk_is_refused_until_release_or_take_over() {
     assert!(!second.ownership.lost_wal());
     let head = second.partitions.values().next().unwrap().head();
     assert_eq!((head.next, head.entries.len()), (10, 1), "no gap after a release");
-    assert!(partition.commit(seal_one("data/partition=0/b", 10, 20)).await.unwrap_err().is_fenced());
+    assert!(partition.commit(seal_one("table/data/b", 10, 20)).await.unwrap_err().is_fenced());
 }
 
 #[tokio::test]
 async fn a_take_over_records_the_lost_range_and_fences_every_chain() {
     let store = memory();
     let (first, partition) = with_topic(&store).await;
-    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     let reserved = partition.head().reserved;
     let second = start(&store, empty_disk(2), true).await;
     let new = second.partitions.values().next().unwrap();
@@ -62,7 +62,7 @@ async fn a_take_over_records_the_lost_range_and_fences_every_chain() {
     assert!(head.next == reserved && head.reserved > reserved);
     assert_eq!(second.state.head().partitions.values().next().unwrap().log_end, reserved);
 
-    assert!(partition.commit(seal_one("data/partition=0/b", 10, 20)).await.unwrap_err().is_fenced());
+    assert!(partition.commit(seal_one("table/data/b", 10, 20)).await.unwrap_err().is_fenced());
     assert!(first.topics.create("t", 1, BTreeMap::new()).await.is_err());
     let alter = first.topics.alter("t", |s| drop(s.insert("retention.ms".into(), "1".into()))).await;
     assert!(matches!(alter, Err(topics::TopicError::Commit(e)) if e.is_fenced()));
@@ -81,7 +81,7 @@ async fn a_take_over_records_the_lost_range_and_fences_every_chain() {
 async fn a_take_over_that_was_cut_off_goes_on() {
     let store = memory();
     let (_first, partition) = with_topic(&store).await;
-    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     // Claimed, killed before anything else was written; then claimed with the WAL begun, killed before the state.
     let survey = Survey::load(&bucket(&store).await).await.unwrap();
     let cut = owner::claim(&survey, &claim(empty_disk(2), true)).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_take_over_that_was_cut_off_goes_on() {
 async fn an_old_copy_of_the_disk_is_another_disk() {
     let store = memory();
     let (first, partition) = with_topic(&store).await;
-    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     let refuse = async |disk| {
         let survey = Survey::load(&bucket(&store).await).await.unwrap();
         owner::claim(&survey, &claim(disk, false)).await.unwrap_err()

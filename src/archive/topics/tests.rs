@@ -2,6 +2,8 @@ use super::*;
 use crate::archive::testing::*;
 use crate::store::testing::memory;
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
@@ -26,14 +28,14 @@ async fn a_topic_lives_grows_changes_dies_and_lives_again_under_another_id() {
     topics.alter("t", |_| ()).await.unwrap();
     assert_eq!(topics.chain_of("t").versions().await.unwrap().len(), versions, "nothing to say, nothing written");
 
-    topics.delete("t").await.unwrap();
+    topics.delete("t", DAY_MS).await.unwrap();
     assert_eq!((topics.list(), topics.get("t"), topics.partitions().len()), (vec![], None, 0));
     assert!(matches!(topics.alter("t", |_| ()).await, Err(TopicError::Unknown(_))));
-    assert!(matches!(topics.delete("t").await, Err(TopicError::Unknown(_))));
+    assert!(matches!(topics.delete("t", DAY_MS).await, Err(TopicError::Unknown(_))));
     let (again, made) = topics.create("t", 1, settings(&[])).await.unwrap();
     assert_ne!(again.id, topic.id);
     assert_eq!((made[0].head().next, again.settings.len()), (0, 0));
-    assert_eq!(topics.version_of("t").unwrap().unwrap().dead[0].topic_id, topic.id);
+    assert_eq!(topics.version_of("t").unwrap().unwrap().1.dead[0].topic_id, topic.id);
 }
 
 #[tokio::test]
@@ -58,7 +60,7 @@ async fn partitions_of_a_cut_off_addition_are_adopted_when_they_are_empty() {
     let (_, made) = second.topics.add_partitions("t", 3).await.unwrap();
     assert_eq!(made.len(), 2);
     assert!(made.iter().all(|partition| partition.view().epoch() == second.ownership.epoch()));
-    made[0].commit(seal_one("data/partition=1/a", 0, 5)).await.unwrap();
+    made[0].commit(seal_one("table/data/a", 0, 5)).await.unwrap();
 }
 
 #[tokio::test]
@@ -67,7 +69,7 @@ async fn a_manifest_with_data_is_never_taken_for_a_new_partition() {
     let archive = start(&store, empty_disk(1), false).await;
     let (topic, _) = archive.topics.create("t", 1, settings(&[])).await.unwrap();
     let stray = archive.topics.make_partitions("t", topic.id, 1..2).await.unwrap();
-    stray[0].commit(seal_one("data/partition=1/a", 0, 5)).await.unwrap();
+    stray[0].commit(seal_one("table/data/a", 0, 5)).await.unwrap();
     let refused = archive.topics.add_partitions("t", 2).await.unwrap_err();
     assert!(refused.to_string().contains("not empty"), "{refused}");
 }

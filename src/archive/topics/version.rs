@@ -1,7 +1,7 @@
 //! A version of a topic's chain, and how versions are read.
 //!
 //! The body (kind `topic`, format 1): `name`, `topic_id` (absent: deleted), `partitions`, `settings`, `created_ms`,
-//! `changed_ms`, and `dead`: the ids of earlier lives whose objects are still being deleted.
+//! `changed_ms`, and `dead`: the ids of earlier lives whose objects wait to be deleted (`until_ms`), or are being deleted.
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -43,6 +43,13 @@ pub struct TopicVersion {
     pub unknown: Unknown,
 }
 
+impl TopicVersion {
+    /// Whether the id is the live one, or of an earlier life whose objects are not all gone.
+    pub fn names(&self, id: Uuid) -> bool {
+        self.topic_id == Some(id) || self.dead.iter().any(|dead| dead.topic_id == id)
+    }
+}
+
 /// A life of a topic that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadTopic {
@@ -50,9 +57,30 @@ pub struct DeadTopic {
     pub topic_id: Uuid,
     /// When it was deleted, ms since 1970.
     pub deleted_ms: i64,
+    /// Until when its objects stay, ms since 1970.
+    pub until_ms: i64,
     /// Since when listings of its objects were empty, ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_since_ms: Option<i64>,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// Lives of one name that may wait with their objects.
+pub const WAITING_MAX: usize = 64;
+
+/// Adds a life that ended. If more wait than may, the oldest has to go early: its id.
+pub fn bury(all: &mut Vec<DeadTopic>, dead: DeadTopic) -> Option<Uuid> {
+    let now_ms = dead.deleted_ms;
+    all.push(dead);
+    let waiting = |dead: &&mut DeadTopic| dead.until_ms > now_ms;
+    if all.iter_mut().filter(waiting).count() <= WAITING_MAX {
+        return None;
+    }
+    let oldest = all.iter_mut().filter(waiting).min_by_key(|dead| dead.deleted_ms)?;
+    oldest.until_ms = now_ms;
+    Some(oldest.topic_id)
 }
 
 /// A live topic.

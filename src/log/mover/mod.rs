@@ -441,7 +441,7 @@ impl Mover {
     async fn retain_one(&self, partition: &Partition, keep: Retention) -> Result<(), CommitError> {
         let view = partition.0.archive.view();
         if let Some(to) = view.retention(keep, RETENTION_ENTRIES_MAX).await? {
-            let manifest = partition.0.archive.commit(Change::LogStart { to }).await?;
+            let manifest = partition.0.archive.commit(Change::Retention { to }).await?;
             partition.committed(&manifest);
         }
         Ok(())

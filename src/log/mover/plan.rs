@@ -120,7 +120,7 @@ fn push_gap(gaps: &mut Vec<Gap>, first: i64, next: i64, reason: GapReason) {
         Some(last) if last.next == first && is_transactional(last.reason) && is_transactional(reason) => {
             (last.next, last.reason) = (next, GapReason::Aborted);
         }
-        _ => gaps.push(Gap { first, next, reason }),
+        _ => gaps.push(Gap { first, next, reason, unknown: Default::default() }),
     }
 }
 

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
-use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
@@ -18,7 +17,9 @@ use object_store::{
 };
 use tokio::task::yield_now;
 
-use super::super::{Objects, Store};
+use super::Memory;
+use crate::base::Clock;
+use crate::store::{Objects, Store};
 
 /// Kinds of call, as the backend sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +62,7 @@ pub enum Fault {
 /// The store; see the module's header. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Faulty {
-    inner: Arc<InMemory>,
+    inner: Arc<Memory>,
     state: Arc<Mutex<State>>,
     hidden: Arc<[String]>,
 }
@@ -94,6 +95,11 @@ impl Faulty {
     /// A store without faults so far.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A store without faults so far, whose objects bear the time of `clock`.
+    pub fn on_clock(clock: &Clock) -> Self {
+        Self { inner: Arc::new(Memory::on(clock)), ..Self::default() }
     }
 
     /// A [`Store`] over it.
@@ -171,7 +177,7 @@ impl Faulty {
     }
 
     /// The store beneath, without faults.
-    pub fn inner(&self) -> &InMemory {
+    pub fn inner(&self) -> &Memory {
         &self.inner
     }
 

@@ -100,7 +100,7 @@ def segments(report, plan):
         produce(broker, b"sealed")
         broker.esker("seal", TOPIC)
         urls = broker.esker("segments", TOPIC, "--paths").stdout.split()
-        paths = {int(re.search(r"partition=(\d+)/", url)[1]): Path(url.removeprefix("file://")) for url in urls}
+        paths = {int(re.search(r"/data/(\d+)-\d+-\d+-\w+\.parquet$", url)[1]): Path(url.removeprefix("file://")) for url in urls}
         broker.lose_disk()
         for partition, kind in enumerate(KINDS[:-1]):
             hurt(paths[partition], kind, chance)

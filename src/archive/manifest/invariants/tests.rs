@@ -34,8 +34,8 @@ fn every_rule_can_be_broken() {
         (Invariant::Monotone, |m| m.log_start = -1),
         (Invariant::UniqueNames, |m| m.entries[2] = Entry::Segment(Box::new(segment("a", 15, 20, 5, None)))),
         (Invariant::UniqueNames, |m| {
-            let what = RemovedObject::Segment { name: "b".into(), bytes: 1 };
-            m.removed.push(Removed { what, at_ms: 1 });
+            let what = RemovedObject::segment("b", 1);
+            m.removed.push(Removed { what, at_ms: 1, by: None, unknown: Default::default() });
         }),
         (Invariant::AddsUp, |m| match &mut m.entries[0] {
             Entry::Segment(segment) => segment.aborted = 1,

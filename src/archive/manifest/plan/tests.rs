@@ -5,12 +5,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::archive::layout::Named;
 use crate::archive::manifest::invariants;
-use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, Removed};
+use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef};
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
 use crate::archive::manifest::view::Retention;
-use crate::archive::manifest::{Dropped, lookup};
+use crate::archive::manifest::{Dropped, Gone, lookup};
 use crate::archive::testing::{NOW_MS, seal, segment};
 use crate::base::{Random, Uuid};
 use crate::store::envelope;
@@ -40,12 +41,23 @@ impl World {
                 let opened = envelope::decode(&EPOCHS, &self.objects[&page.object.name]).unwrap();
                 loaded.epochs.insert(page.object.name, Arc::new(opened.parse().unwrap()));
             }
+            Need::Removed(page) => {
+                let content = self.removed_page(&page);
+                loaded.removed.insert(page.object.name, Arc::new(content));
+            }
             Need::Producers => {
                 let ProducersAt::Object(object) = &self.head.producers else { panic!("they are inline") };
                 let opened = envelope::decode(&PRODUCERS, &self.objects[&object.name]).unwrap();
                 loaded.producers = Some(Arc::new(opened.parse().unwrap()));
             }
         }
+    }
+
+    fn removed_page(&self, page: &RemovedPageRef) -> RemovedPage {
+        let content: RemovedPage =
+            envelope::decode(&REMOVED, &self.objects[&page.object.name]).unwrap().parse().unwrap();
+        assert_eq!(content.removed.len() as u64, page.count);
+        content
     }
 
     fn page(&self, page: &PageRef) -> Page {
@@ -106,15 +118,17 @@ impl World {
         let (segments, objects): &mut (BTreeSet<String>, BTreeSet<String>) = &mut live;
         self.head.pages.iter().for_each(|page| self.names_below(page, segments, objects));
         segments.extend(segment_names(&self.head.entries));
+        objects.extend(self.head.removed_pages.iter().map(|page| page.object.name.clone()));
         objects.extend(self.head.epoch_pages.iter().map(|page| page.object.name.clone()));
         if let ProducersAt::Object(object) = &self.head.producers {
             objects.insert(object.name.clone());
         }
         let (segments, objects): &mut (BTreeSet<String>, BTreeSet<String>) = &mut removed;
-        for Removed { what, .. } in &self.head.removed {
-            match what {
+        let pages = self.head.removed_pages.iter().flat_map(|page| self.removed_page(page).removed);
+        for Removed { what, .. } in pages.chain(self.head.removed.iter().cloned()) {
+            match &what {
                 RemovedObject::Segment { name, .. } => drop(segments.insert(name.clone())),
-                RemovedObject::Object { name } => drop(objects.insert(name.clone())),
+                RemovedObject::Object { name, .. } => drop(objects.insert(name.clone())),
                 RemovedObject::Tree(page) => self.names_below(page, segments, objects),
             }
         }
@@ -224,10 +238,11 @@ fn change_of(step: &Step, world: &World, reference: &mut Reference, serial: &mut
         }
         Step::TakeOver => Change::TakeOver,
         Step::Forget => {
-            let names: Vec<String> = head.removed.iter().map(|r| r.what.name().to_owned()).collect();
+            let names = head.removed.iter().map(|r| r.what.name().to_owned()).collect();
+            let pages = head.removed_pages.iter().map(|page| page.object.name.clone()).collect();
             let [_, (segments, _)] = world.accounts();
             reference.ever.retain(|name| !segments.contains(name));
-            Change::Forget { names }
+            Change::Forget(Gone { names, pages })
         }
     })
 }
@@ -305,8 +320,9 @@ proptest! {
             reference.trim();
             let [_, (_, removed)] = world.accounts();
             let applied = world.apply(&change).unwrap_or_else(|reason| panic!("{change:?}: {reason}"));
-            if let Change::Forget { .. } = change {
-                prop_assert!(world.head.removed.is_empty());
+            if let Change::Forget(_) = change {
+                let is_page = |r: &Removed| matches!(Named::of(r.what.name()), Named::Removed { .. });
+                prop_assert!(world.head.removed.iter().all(is_page) && world.head.removed_pages.is_empty());
                 world.objects.retain(|name, _| !removed.contains(name)); // they were deleted
             }
             if applied && change != Change::TakeOver {
@@ -420,9 +436,10 @@ fn producers(count: i64) -> Producers {
         coordinator_epoch: -1,
         open_from: if id == 0 { 4 } else { -1 },
         batches: vec![batch; 5],
+        unknown: Unknown::new(),
     };
     let aborted = vec![AbortedTransaction { producer_id: 1, first_offset: 2, last_offset: 30 }];
-    Producers { producers: (0..count).map(producer).collect(), aborted, lost_until: None }
+    Producers { producers: (0..count).map(producer).collect(), aborted, lost_until: None, unknown: Unknown::new() }
 }
 
 fn seal_with(first: i64, producers: Producers) -> Change {
@@ -442,7 +459,7 @@ fn many_producers_go_to_an_object_that_is_written_only_when_it_changes() {
     assert_eq!(world.head.producers, ProducersAt::Object(object.clone()));
     assert_eq!(world.objects.len(), 1);
     world.apply(&seal_with(30, producers(501))).unwrap();
-    assert_eq!(world.head.removed[0].what, RemovedObject::Object { name: object.name });
+    assert_eq!(world.head.removed[0].what, RemovedObject::object(object.name));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::*;
 use crate::store::Store;
 use crate::store::testing::store_over;
 
-const PATH: &str = "topics/t/id/data/partition=3/00000000000000000000-1-abc.parquet";
+const PATH: &str = "topics/t/id/table/data/00003-00000000000000000000-1-abc.parquet";
 
 fn records() -> Vec<Record> {
     let header = |n: i64| Header::new(b"trace", (n % 3 == 0).then_some(b"on"));
