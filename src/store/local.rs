@@ -5,7 +5,7 @@
 //! (create-if-absent) or renamed (overwrite, upload) to its name, and the directory is synced. The crate's listing hides
 //! names of that form. New directories are synced into their parents. If syncing a directory fails after the name is
 //! there, nobody can say any more what a power cut would leave: from then on every request is refused.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -33,6 +33,8 @@ use crate::base::Random;
 mod walk;
 
 const NAME: &str = "file";
+/// Directories that are remembered as synced; forgetting one costs a sync.
+const SYNCED_MAX: usize = 10_000;
 
 /// A folder as a bucket; cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,6 +49,10 @@ struct Inner {
     uploads: Mutex<HashMap<String, Arc<File>>>,
     /// A directory could not be synced.
     broken: AtomicBool,
+    /// Directories that this process synced into their parents, as far as it remembers.
+    synced: Mutex<HashSet<PathBuf>>,
+    /// The large folder that was listed last.
+    listed: walk::Listed,
 }
 
 impl Files {
@@ -59,6 +65,8 @@ impl Files {
             random: random.clone(),
             uploads: Mutex::default(),
             broken: AtomicBool::new(false),
+            synced: Mutex::default(),
+            listed: walk::Listed::default(),
         })))
     }
 
@@ -107,18 +115,28 @@ impl Inner {
         Ok((staged, file))
     }
 
-    /// Makes `dir` and what is missing above it, below the root, and syncs each into its parent.
+    /// Makes `dir` and what is missing above it, below the root, and syncs each into its parent. One that is there already may
+    /// not be synced yet: another thread is about to, or a process that was killed was.
     fn make_dirs(&self, dir: &FsPath) -> Result<()> {
-        if dir.is_dir() || dir == self.root {
+        if dir == self.root || (self.synced().contains(dir) && dir.is_dir()) {
             return Ok(());
         }
         let parent = dir.parent().unwrap_or(&self.root);
         self.make_dirs(parent)?;
         match fs::create_dir(dir) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(dir, e)),
-            // Also when another one made it just now: it may not have synced it yet.
             _ => sync_dir(parent),
+        }?;
+        let mut synced = self.synced();
+        if synced.len() >= SYNCED_MAX {
+            synced.clear();
         }
+        synced.insert(dir.to_owned());
+        Ok(())
+    }
+
+    fn synced(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, path: &Path, payload: &PutPayload, mode: &PutMode) -> Result<()> {
@@ -189,7 +207,7 @@ impl Objects for Files {
     ) -> BoxFuture<'a, Result<Vec<ObjectMeta>>> {
         let (prefix, after) = (prefix.clone(), after.cloned());
         Box::pin(self.blocking(move |inner| {
-            walk::page(&inner.root, prefix.as_ref(), after.as_ref().map(Path::as_ref), limit)
+            walk::page(&inner.root, prefix.as_ref(), after.as_ref().map(Path::as_ref), limit, &inner.listed)
                 .map_err(|(place, e)| failed(&place, e))
         }))
     }

@@ -93,3 +93,16 @@ async fn links_that_lead_back_up_do_not_trap_a_listing() {
     let found = tokio::time::timeout(Duration::from_secs(30), listing).await.expect("the listing ends").unwrap();
     assert!(found.iter().any(|object| object.location.as_ref() == "d/x"));
 }
+
+#[tokio::test]
+async fn a_directory_that_is_there_is_synced_into_its_parent_too_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(dir.path());
+    fs::create_dir_all(dir.path().join("a/b")).unwrap(); // by a process that was killed before it synced them
+    files.put_opts(&Path::from("a/b/c"), "x".into(), PutMode::Create.into()).await.unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    assert_eq!(*files.0.synced(), [root.join("a"), root.join("a/b")].into());
+    let gone = fs::remove_dir_all(dir.path().join("a"));
+    gone.unwrap();
+    files.put_opts(&Path::from("a/b/c"), "x".into(), PutMode::Create.into()).await.unwrap();
+}
