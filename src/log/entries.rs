@@ -26,11 +26,12 @@ impl EntryLookup for OwnEntries {
 impl EntryLookup for ForeignEntries {
     fn entry_at(&self, offset: i64, look: Look) -> BoxFuture<'_, Result<Option<Entry>, ColdError>> {
         async move {
-            let view = match look {
-                Look::Known => self.0.view(),
-                Look::Again => self.0.refresh().await.map_err(|e| failed(&self.0.view(), offset, &e))?,
-            };
-            look_up(&view, offset).await
+            if look == Look::Again {
+                self.0.refresh().await.map_err(|e| failed(&self.0.view(), offset, &e))?;
+            }
+            let found = self.0.entries_from(offset, 1).await;
+            let (view, entries) = found.map_err(|e| failed(&self.0.view(), offset, &e))?;
+            Ok(first(&view, entries))
         }
         .boxed()
     }
@@ -43,10 +44,14 @@ pub(super) fn segment_ref(view: &View, segment: &SegmentEntry) -> SegmentRef {
 
 async fn look_up(view: &View, offset: i64) -> Result<Option<Entry>, ColdError> {
     let found = view.entries_from(offset, 1).await.map_err(|e| failed(view, offset, &e))?;
-    Ok(found.into_iter().next().map(|entry| match entry {
+    Ok(first(view, found))
+}
+
+fn first(view: &View, found: Vec<manifest::Entry>) -> Option<Entry> {
+    found.into_iter().next().map(|entry| match entry {
         manifest::Entry::Segment(segment) => Entry::Segment(segment_ref(view, &segment)),
         manifest::Entry::Gap(gap) => Entry::Gap { first_offset: gap.first, next_offset: gap.next },
-    }))
+    })
 }
 
 fn failed(view: &View, offset: i64, error: &ArchiveError) -> ColdError {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::invariants;
-use super::model::{MANIFEST, Manifest};
+use super::model::{Entry, MANIFEST, Manifest};
 use super::plan::{Context, Planned, plan};
 use super::producers::Producers;
 use super::tree::{Hindrance, Loaded, NewObject};
@@ -465,6 +465,20 @@ impl PartitionReader {
     /// The newest version that was read here.
     pub fn view(&self) -> View {
         self.0.newest.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// Up to `count` entries in order, as [`View::entries_from`], and the view that they are of. If a page is gone, the version
+    /// is old: the head is read again, once.
+    pub async fn entries_from(&self, offset: i64, count: usize) -> Result<(View, Vec<Entry>), ArchiveError> {
+        let view = self.view();
+        match view.entries_from(offset, count).await {
+            Err(e) if e.is_missing() => {
+                let view = self.refresh().await?;
+                let entries = view.entries_from(offset, count).await?;
+                Ok((view, entries))
+            }
+            entries => entries.map(|entries| (view, entries)),
+        }
     }
 
     /// Reads the head again.

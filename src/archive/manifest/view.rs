@@ -116,7 +116,10 @@ impl View {
     }
 
     /// A page of what was removed.
-    pub(in crate::archive) async fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, ArchiveError> {
+    pub(in crate::archive) async fn removed_page(
+        &self,
+        page: &RemovedPageRef,
+    ) -> Result<Arc<RemovedPage>, ArchiveError> {
         self.bucket.pages().removed(self.page_of(), page).await
     }
 

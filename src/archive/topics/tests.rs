@@ -1,6 +1,6 @@
 use super::*;
 use crate::archive::testing::*;
-use crate::store::testing::memory;
+use crate::store::testing::{Fault, Faulty, memory};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -72,4 +72,54 @@ async fn a_manifest_with_data_is_never_taken_for_a_new_partition() {
     stray[0].commit(seal_one("table/data/a", 0, 5)).await.unwrap();
     let refused = archive.topics.add_partitions("t", 2).await.unwrap_err();
     assert!(refused.to_string().contains("not empty"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_topic_whose_deletion_is_not_decided_is_not_served_until_it_is() {
+    for applied in [true, false] {
+        let mut seen = 0;
+        for call in 0..8 {
+            let faulty = Faulty::new();
+            let archive = start(&faulty.store(), empty_disk(1), false).await;
+            let (topic, _) = archive.topics.create("t", 1, settings(&[])).await.unwrap();
+            let base = faulty.calls() + call;
+            faulty.at(base, if applied { Fault::AppliedAndDropped } else { Fault::Failed });
+            (1..400).for_each(|more| faulty.at(base + more, Fault::Failed));
+            let deleted = archive.topics.delete("t", DAY_MS).await;
+            faulty.heal().await;
+            if deleted.is_ok() {
+                continue;
+            }
+            seen += 1;
+            assert_eq!((archive.topics.get("t"), archive.topics.list()), (None, vec![]));
+            let settled = archive.topics.settle().await.unwrap();
+            let live = read_all(&archive.bucket).await.unwrap();
+            assert_eq!((settled.len(), &settled[0].topic), (1, &archive.topics.get("t")));
+            assert_eq!(archive.topics.list(), live);
+            assert_eq!(archive.topics.partitions().len(), live.len());
+            match archive.topics.delete("t", DAY_MS).await {
+                Ok(again) => assert_eq!((again.id, live.len()), (topic.id, 1)),
+                Err(e) => assert!(matches!(e, TopicError::Unknown(_)) && live.is_empty(), "{e}"),
+            }
+        }
+        assert!(seen > 0);
+    }
+}
+
+#[test]
+fn so_many_deleted_topics_of_a_name_wait_and_then_the_oldest_goes_early() {
+    let dead = |n: u8, deleted_ms: i64, kept_ms: i64| DeadTopic {
+        topic_id: Uuid([n; 16]),
+        deleted_ms,
+        until_ms: deleted_ms + kept_ms,
+        empty_since_ms: None,
+        unknown: Default::default(),
+    };
+    let mut all = vec![dead(200, 0, 0)];
+    for n in 0..64 {
+        assert_eq!(bury(&mut all, dead(n, i64::from(n), DAY_MS)), None);
+    }
+    assert_eq!(bury(&mut all, dead(64, 64, DAY_MS)), Some(Uuid([0; 16])));
+    assert_eq!(all[1].until_ms, 64);
+    assert_eq!(bury(&mut all, dead(65, 65, 0)), None, "one that need not wait makes no room");
 }

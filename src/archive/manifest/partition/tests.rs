@@ -127,6 +127,20 @@ async fn a_reader_sees_what_is_committed_and_pages_of_others_are_refused() {
 }
 
 #[tokio::test]
+async fn a_reader_that_finds_a_page_gone_reads_the_head_again() {
+    let (faulty, partition) = full().await;
+    partition.commit(seal_one("data/8", 80, 90)).await.unwrap();
+    let own = bucket(&faulty.store()).await; // with a cache of its own
+    let reader = PartitionReader::open(&own, "t", partition.topic_id(), 0).await.unwrap();
+    let page = reader.view().manifest().pages[0].object.name.clone();
+    partition.commit(Change::LogStart { to: 15 }).await.unwrap();
+    faulty.store().delete(&layout::under(reader.view().root(), &page)).await.unwrap();
+    assert!(reader.view().entries_from(25, 1).await.unwrap_err().is_missing());
+    let (view, entries) = reader.entries_from(25, 1).await.unwrap();
+    assert_eq!((view.number(), entries[0].first()), (partition.view().number(), 20));
+}
+
+#[tokio::test]
 async fn a_manifest_in_the_wrong_place_is_refused() {
     let (faulty, partition) = full().await;
     let store = faulty.store();

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::layout::Named;
 use crate::archive::manifest::invariants;
-use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef};
+use crate::archive::manifest::model::{
+    EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef,
+};
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
 use crate::archive::manifest::view::Retention;
@@ -535,4 +537,79 @@ fn what_is_sealed_below_log_start_is_removed_at_once() {
     world.apply(&seal(segments(4), &[])).unwrap();
     assert_eq!((world.head.first(), world.head.removed.len()), (20, 2));
     assert_eq!(world.head.log_start, 25);
+}
+
+/// Adds a field that no build knows to every JSON object, at every level; maps from name to value and sums stay as they are.
+fn later(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(later),
+        serde_json::Value::Object(fields) => {
+            fields.values_mut().for_each(later);
+            let is_choice = fields.len() == 1
+                && ["segment", "gap", "inline", "object", "tree"].iter().any(|k| fields.contains_key(*k));
+            if !is_choice {
+                fields.insert("later".into(), serde_json::json!({"a": [1]}));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn fields_of_later_builds_are_kept_at_every_level() {
+    let mut world = World::new();
+    for at in 0..40 {
+        let entries = vec![
+            Entry::Segment(Box::new(segment(&format!("data/{at}"), at * 20, at * 20 + 10, 9, Some(NOW_MS)))),
+            Entry::gap(at * 20 + 10, at * 20 + 20, GapReason::Aborted),
+        ];
+        let Change::Seal(seal) = seal(entries, &[(i32::try_from(at).unwrap(), at * 20)]) else { unreachable!() };
+        world.apply(&Change::Seal(Seal { producers: producers(2), ..seal })).unwrap();
+    }
+    (1..14).for_each(|step| assert_eq!(world.apply(&Change::LogStart { to: step * 20 + 5 }), Ok(true)));
+    world.apply(&Change::Cleaned { to: 500, delete_retention_ms: 1 }).unwrap();
+    let head = &world.head;
+    assert!(!head.removed.is_empty() && !head.removed_pages.is_empty() && !head.epoch_pages.is_empty());
+    let mut text = serde_json::to_value(head).unwrap();
+    // What a segment's writer says is the segment's to keep.
+    let meta = text["entries"].as_array().unwrap().iter().find_map(|e| e["segment"].get("meta")).cloned();
+    later(&mut text);
+    for entry in text["entries"].as_array_mut().unwrap() {
+        if let Some(old) = entry.get_mut("segment").and_then(|segment| segment.get_mut("meta")) {
+            old.as_object_mut().unwrap().remove("later");
+            old["blocks"]
+                .as_array_mut()
+                .unwrap()
+                .iter_mut()
+                .for_each(|b| drop(b.as_object_mut().unwrap().remove("later")));
+        }
+    }
+    assert!(meta.is_some());
+    let parsed: Manifest = serde_json::from_value(text.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&parsed).unwrap(), text);
+    // And by a version that says something new.
+    world.head = parsed;
+    world.apply(&Change::Reserve { to: i64::MAX / 2 }).unwrap();
+    let mut again = serde_json::to_value(&world.head).unwrap();
+    again["reserved"] = text["reserved"].clone();
+    assert_eq!(again, text);
+    // Pages keep what is said of what they list.
+    let (epochs, removed) = (world.head.epoch_pages[0].clone(), world.head.removed_pages[0].clone());
+    assert!(!epochs.unknown.is_empty() && !epochs.object.unknown.is_empty() && !removed.unknown.is_empty());
+    let mut page = serde_json::to_value(world.removed_page(&removed)).unwrap();
+    later(&mut page);
+    assert_eq!(serde_json::to_value(serde_json::from_value::<RemovedPage>(page.clone()).unwrap()).unwrap(), page);
+}
+
+#[test]
+fn several_changes_make_one_version_and_those_that_were_applied_are_left_out() {
+    let mut world = World::new();
+    let log_start = Change::LogStart { to: 15 };
+    let both = Change::All(vec![seal(segments(3), &[]), log_start.clone()]);
+    assert_eq!(world.apply(&both), Ok(true));
+    assert_eq!((world.head.next, world.head.log_start, world.head.removed.len()), (30, 15, 1));
+    assert_eq!(world.apply(&both), Ok(false));
+    assert_eq!(world.apply(&Change::All(vec![log_start, Change::Retention { to: 25 }])), Ok(true));
+    let by: Vec<Option<RemovedBy>> = world.head.removed.iter().map(|removed| removed.by).collect();
+    assert_eq!(by, [Some(RemovedBy::Delete), Some(RemovedBy::Retention)]);
 }
