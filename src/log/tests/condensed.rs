@@ -126,7 +126,8 @@ async fn a_transaction_whose_marker_was_condensed_away_stays_committed() {
     assert_eq!(a.open_transactions(), []);
     assert_eq!(a.ends().last_stable, a.ends().high_watermark);
     log.seal(Some("a")).await.unwrap();
-    assert_eq!(a.state().sealed_end, a.ends().high_watermark);
+    let sealed_end = a.state().sealed_end;
+    assert_eq!(sealed_end, a.ends().high_watermark);
     log.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -65,6 +66,8 @@ pub struct Faulty {
     inner: Arc<Memory>,
     state: Arc<Mutex<State>>,
     hidden: Arc<[String]>,
+    /// Whether the client that this is has ended; others go on.
+    ended: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,6 +113,16 @@ impl Faulty {
     /// A [`Store`] over it with randomness of its own.
     pub fn store_seeded(&self, seed: u64) -> Store {
         super::store_seeded(Arc::new(self.clone()), seed)
+    }
+
+    /// The same store, seen by a client that may end before others.
+    pub fn client(&self) -> Self {
+        Self { ended: Arc::default(), ..self.clone() }
+    }
+
+    /// This client has ended: none of its calls that is not applied yet ever will be, and none is answered.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     /// The same store, seen by a client whose listings do not show `paths`.
@@ -188,6 +201,9 @@ impl Faulty {
     /// Counts a call, applies what is late, and says what is to happen.
     async fn enter(&self, call: Call, path: &Path) -> Option<Fault> {
         yield_now().await;
+        if self.ended.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let (due, fault) = {
             let mut state = self.state();
             let number = state.calls;

@@ -1,0 +1,93 @@
+//! The log against a model of what it promised: random operations, faults and restarts on a disk, a store and a clock without
+//! anything of the machine's, in one thread. After every step and every restart all readers must see what the model knows.
+//!
+//! `MODEL_CASES` says how many cases there are, `MODEL_SEED` with which the first begins: a case that failed says its own.
+use super::*;
+use world::{Ending, World};
+
+mod truth;
+mod world;
+
+/// Steps of a case.
+const STEPS: u64 = 60;
+
+/// What became of the cases: what never happened proves nothing.
+#[derive(Debug, Default)]
+struct Happened {
+    condensed: u64,
+    took_over: u64,
+    cut: u64,
+}
+
+async fn case(seed: u64, happened: &mut Happened) {
+    let mut world = World::new(seed).await;
+    for _ in 0..STEPS {
+        step(&mut world).await;
+        world.judge().await;
+    }
+    // With the store back and nothing open, everything is sealed and released soon.
+    world.heal().await;
+    world.power_stays();
+    if world.power_is_off() {
+        world.restart(Ending::PowerCut).await;
+    }
+    world.end_all_transactions().await;
+    world.pass(Duration::from_secs(20 * 60)).await;
+    world.judge().await;
+    world.is_sealed_and_released();
+    world.count(happened);
+    let stopped = world.stop().await;
+    assert!(stopped.released, "nothing is left, and it says: {stopped:?}");
+    world.on_an_empty_disk().await;
+    world.judge().await;
+}
+
+async fn step(world: &mut World) {
+    match world.below(100) {
+        0..=24 => world.append().await,
+        25..=34 => world.append_idempotent().await,
+        35..=39 => world.send_again().await,
+        40..=49 => world.append_to_transaction().await,
+        50..=56 => world.end_a_transaction().await,
+        57..=62 => world.put_state().await,
+        63..=67 => world.delete_records().await,
+        68..=72 => world.seal().await,
+        73..=80 => {
+            let seconds = world.below(200);
+            world.pass(Duration::from_secs(seconds)).await;
+        }
+        81..=83 => world.toggle_store().await,
+        84..=85 => world.delete_or_create_a_topic().await,
+        86 => world.jump().await,
+        87..=88 => world.restart(Ending::Clean).await,
+        89..=92 => world.restart(Ending::Killed).await,
+        93..=95 => world.cut_power_soon(),
+        96 => world.restart(Ending::DiskLost).await,
+        _ => world.fill().await,
+    }
+    if world.power_is_off() {
+        world.restart(Ending::PowerCut).await;
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn whatever_happens_every_reader_sees_what_was_acknowledged_and_nothing_else() {
+    let (first, cases) = (number("MODEL_SEED", 0), number("MODEL_CASES", 40));
+    let mut happened = Happened::default();
+    if std::env::var("MODEL_TRACE").is_ok() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false).init();
+    }
+    for seed in first..first + cases {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let run = std::panic::AssertUnwindSafe(|| runtime.block_on(case(seed, &mut happened)));
+        if let Err(why) = std::panic::catch_unwind(run) {
+            eprintln!("MODEL_SEED={seed} MODEL_CASES=1 shows it again");
+            std::panic::resume_unwind(why);
+        }
+    }
+    eprintln!("{cases} cases: {happened:?}");
+}
