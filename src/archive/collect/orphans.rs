@@ -1,6 +1,7 @@
 //! Looks for what nothing names, below the root of a live topic: one listing serves all its partitions. For each page of it,
 //! after the listing, what is in flight is asked for, and then the manifest of each partition that occurs. What belongs to a
 //! partition whose manifest is not at hand is left.
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Round, choice};
@@ -47,11 +48,14 @@ impl Round<'_> {
                 _ => layout::partition_of_log(name),
             };
             let Some(number) = number else { continue };
-            if !at_hand.contains_key(&number) {
-                let found = self.at_hand(topic_id, number).await;
-                at_hand.insert(number, self.note(found)?.flatten());
-            }
-            let Some(Some(at)) = at_hand.get(&number) else { continue };
+            let at = match at_hand.entry(number) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let found = self.at_hand(topic_id, number).await;
+                    place.insert(self.note(found)?.flatten())
+                }
+            };
+            let Some(at) = at else { continue };
             let age_ms = self.now_ms.saturating_sub(object.modified_ms);
             let epoch = self.at.ownership.epoch();
             if !choice::is_orphan(&named, age_ms, epoch, at.in_flight.contains(name)) {
