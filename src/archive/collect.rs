@@ -299,10 +299,7 @@ impl Round<'_> {
 }
 
 /// Partitions, each with what is remembered of it.
-fn at_hand(
-    partitions: Vec<PartitionArchive>,
-    known: &HashMap<(Uuid, i32), Lowest>,
-) -> Vec<(PartitionArchive, Lowest)> {
+fn at_hand(partitions: Vec<PartitionArchive>, known: &HashMap<(Uuid, i32), Lowest>) -> Vec<(PartitionArchive, Lowest)> {
     let lowest = |p: &PartitionArchive| known.get(&(p.topic_id(), p.partition())).copied().unwrap_or_default();
     partitions.into_iter().map(|partition| (partition.clone(), lowest(&partition))).collect()
 }

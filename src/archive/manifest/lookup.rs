@@ -229,12 +229,7 @@ fn entries_below(entries: &[Entry], offset: i64) -> Option<Sums> {
 }
 
 /// Whether a page of what was removed names the object, or a tree that it may lie below; the newest first.
-pub fn is_removed_in_pages(
-    manifest: &Manifest,
-    loaded: &Loaded,
-    name: &str,
-    first: Option<i64>,
-) -> Result<bool, Need> {
+pub fn is_removed_in_pages(manifest: &Manifest, loaded: &Loaded, name: &str, first: Option<i64>) -> Result<bool, Need> {
     for page in manifest.removed_pages.iter().rev() {
         if loaded.removed_page(page)?.removed.iter().any(|removed| removed.what.covers(name, first)) {
             return Ok(true);

@@ -120,9 +120,8 @@ fn all_known(head: &Manifest, entries: &[Entry], draft: &Draft<'_>) -> Result<bo
         let (name, first) = (segment.name.as_str(), segment.meta.first_offset);
         let live = lookup::find(head, draft.loaded, first)?;
         let is_live = live.as_ref().and_then(Entry::segment).is_some_and(|live| live.name == name);
-        let is_removed = || {
-            head.removed.iter().chain(&draft.removed).any(|removed| removed.what.covers(name, Some(first)))
-        };
+        let is_removed =
+            || head.removed.iter().chain(&draft.removed).any(|removed| removed.what.covers(name, Some(first)));
         if !is_live && !is_removed() && !lookup::is_removed_in_pages(head, draft.loaded, name, Some(first))? {
             return Ok(false);
         }

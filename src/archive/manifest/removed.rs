@@ -2,7 +2,9 @@
 //!
 //! A page is forgotten as a whole, when all in it is deleted, and then is a removed thing itself.
 use super::change::Gone;
-use super::model::{Manifest, REMOVED, REMOVED_MAX, REMOVED_PAGE_ITEMS, Removed, RemovedObject, RemovedPage, RemovedPageRef};
+use super::model::{
+    Manifest, REMOVED, REMOVED_MAX, REMOVED_PAGE_ITEMS, Removed, RemovedObject, RemovedPage, RemovedPageRef,
+};
 use super::tree::Draft;
 use crate::store::envelope::Unknown;
 
@@ -13,12 +15,7 @@ pub fn fold(next: &mut Manifest, draft: &mut Draft<'_>) {
         let times = || removed.iter().map(|removed| removed.at_ms);
         let (first_ms, last_ms) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
         let (count, name) = (removed.len() as u64, draft.names.removed(first_ms));
-        let page = RemovedPage {
-            topic_id: next.topic_id,
-            partition: next.partition,
-            removed,
-            unknown: Unknown::new(),
-        };
+        let page = RemovedPage { topic_id: next.topic_id, partition: next.partition, removed, unknown: Unknown::new() };
         let object = draft.object(&REMOVED, name, &page);
         next.removed_pages.push(RemovedPageRef { object, first_ms, last_ms, count, unknown: Unknown::new() });
     }

@@ -3,8 +3,7 @@ use std::sync::Arc;
 
 use super::lookup;
 use super::model::{
-    Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedPage, RemovedPageRef,
-    SegmentEntry, Sums,
+    Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedPage, RemovedPageRef, SegmentEntry, Sums,
 };
 use super::pages::PageOf;
 use super::producers::Producers;
@@ -117,7 +116,10 @@ impl View {
     }
 
     /// A page of what was removed.
-    pub(in crate::archive) async fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, ArchiveError> {
+    pub(in crate::archive) async fn removed_page(
+        &self,
+        page: &RemovedPageRef,
+    ) -> Result<Arc<RemovedPage>, ArchiveError> {
         self.bucket.pages().removed(self.page_of(), page).await
     }
 

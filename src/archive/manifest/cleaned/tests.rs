@@ -26,7 +26,10 @@ fn tombstones_go_after_delete_retention_however_often_a_topic_is_compacted() {
         let lags = lags((0..week / every).map(|_| every), 24 * HOUR_MS);
         let settled = lags.iter().filter(|(now, _)| *now > 26 * 60);
         // A point every 45 minutes at least, and the compaction itself.
-        assert!(settled.clone().all(|(_, lag)| (24 * 60..=24 * 60 + 45 + 2 * every).contains(lag)), "every {every} min");
+        assert!(
+            settled.clone().all(|(_, lag)| (24 * 60..=24 * 60 + 45 + 2 * every).contains(lag)),
+            "every {every} min"
+        );
         assert!(settled.count() > 0);
     }
 }

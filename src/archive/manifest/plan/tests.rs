@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::layout::Named;
 use crate::archive::manifest::invariants;
-use crate::archive::manifest::model::{EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef};
+use crate::archive::manifest::model::{
+    EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef,
+};
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
 use crate::archive::manifest::view::Retention;

@@ -36,7 +36,11 @@ pub struct Truth {
 impl Truth {
     /// A record is there for good.
     pub fn put(&mut self, offset: i64, sent: Sent) {
-        assert!(self.there.get(&offset).is_none_or(|other| *other == sent), "offset {offset} is {:?} too", self.there[&offset]);
+        assert!(
+            self.there.get(&offset).is_none_or(|other| *other == sent),
+            "offset {offset} is {:?} too",
+            self.there[&offset]
+        );
         self.there.insert(offset, sent);
         self.given = self.given.max(offset + 1);
     }
@@ -67,7 +71,10 @@ impl Truth {
         let seen: BTreeMap<i64, Value> = seen.iter().copied().collect();
         for (offset, sent) in self.there.range(log_start..) {
             let aborted = sent.transaction.is_some_and(|t| self.ended.get(&t) == Some(&Outcome::Aborted));
-            assert!(aborted || seen.contains_key(offset), "{name}: offset {offset} ({sent:?}) was acknowledged and is gone");
+            assert!(
+                aborted || seen.contains_key(offset),
+                "{name}: offset {offset} ({sent:?}) was acknowledged and is gone"
+            );
         }
     }
 

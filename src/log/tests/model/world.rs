@@ -1,9 +1,9 @@
 //! The world of the model: a broker with its disk, its bucket and its clock, and what was promised to its clients.
 use std::collections::BTreeMap;
 
-use super::truth::{Sent, Truth, Value};
 use super::super::*;
 use super::Happened;
+use super::truth::{Sent, Truth, Value};
 use crate::base::Json;
 use crate::record::{BatchHeader, EndMarker, Outcome, split};
 use crate::store::testing::{Faulty, store_on_clock};
@@ -226,7 +226,8 @@ impl World {
 
     /// A producer that got no answer sends its newest batch again: it is there once.
     pub async fn send_again(&mut self) {
-        let known: Vec<_> = self.producers.iter().filter_map(|(key, s)| Some((key.clone(), s.next, s.newest?))).collect();
+        let known: Vec<_> =
+            self.producers.iter().filter_map(|(key, s)| Some((key.clone(), s.next, s.newest?))).collect();
         if known.is_empty() {
             return;
         }
@@ -378,6 +379,8 @@ impl World {
         self.note("the clock jumps by 25 hours".to_owned());
         let now = self.clock.now_ms() - 1_700_000_000_000 - i64::try_from(self.clock.elapsed().as_millis()).unwrap();
         self.clock.set_wall_by(now + 25 * 3_600_000);
+        // Producers that are silent for a day are forgotten, as Kafka forgets them.
+        self.producers.values_mut().for_each(|sequence| sequence.newest = None);
     }
 
     pub async fn delete_or_create_a_topic(&mut self) {
@@ -457,7 +460,8 @@ impl World {
     async fn forget_what_was_lost(&mut self) {
         let layouts = self.log().layout(None, None).await.unwrap();
         for layout in layouts {
-            let gap = layout.entries.iter().rev().find(|entry| entry.kind == "wal-lost" && entry.next == layout.sealed_end);
+            let gap =
+                layout.entries.iter().rev().find(|entry| entry.kind == "wal-lost" && entry.next == layout.sealed_end);
             let sealed = gap.map_or(layout.sealed_end, |gap| gap.first);
             let Some(truth) = self.topics.get_mut(&layout.topic) else { continue };
             truth.lost_above(sealed);
