@@ -49,7 +49,7 @@
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
 //! | `types` | what goes in and comes out: plain data |
-//! | `fence` | whether this broker may still answer |
+//! | `fence`, `watch` | whether this broker may still answer |
 mod broker_settings;
 mod bucket;
 pub mod cold;
@@ -76,6 +76,7 @@ mod topics;
 mod transactions;
 mod types;
 mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -207,7 +208,7 @@ impl Log {
         report: StartReport,
         options: Options,
     ) -> Self {
-        core.env.tasks.hot.spawn(open::watch_owner(core.clone()));
+        core.env.tasks.hot.spawn(watch::watch_owner(core.clone()));
         core.env.tasks.cold.spawn(mover.clone().run());
         Self(Arc::new(Inner { core, registry, mover, report, options }))
     }

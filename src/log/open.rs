@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cold::ColdReader;
 use super::core::Core;
 use super::defaults::{Changed, Defaults};
-use super::fence::{Fence, Look};
+use super::fence::{Fence, STALE};
 use super::hot::Span;
 use super::mover::Mover;
 use super::partition::Beginning;
@@ -18,7 +18,8 @@ use super::transactions::Role;
 use super::{Env, Log, OpenError, Options, StartReport, Waiting};
 use crate::archive::bucket::OpenMode;
 use crate::archive::collect::{CollectOptions, Collector};
-use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
+use crate::archive::owner::{self, Claim, Disk, LockFile, OwnerError, WalPlan};
+use crate::archive::start::Unloaded;
 use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
 use crate::base::Uuid;
@@ -36,8 +37,6 @@ const WAL_ID_FILE: &str = "wal-id";
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// How long a start may wait for the store without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// A look at the owner chain that takes longer counts as no answer.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Log {
     /// Opens a log: recovers the WAL, opens and claims the bucket, loads topics and manifests, starts the mover. While the
@@ -68,7 +67,7 @@ impl Log {
         options.wal.dir = options.data_dir.join("wal");
         options.wal.tail_bytes = env.limits.tail_bytes();
         super::settings::check(&options.topic_defaults).map_err(|e| OpenError::Refused(e.to_string()))?;
-        let (recovered, found) = recover(&env, fs.clone(), &options).await?;
+        let (recovered, mut found) = recover(&env, fs.clone(), &options).await?;
         let mut lines = found.lines(&recovered);
         let wait = Wait { url: store.display(), on: options.waiting.clone() };
         let bucket = wait.until(|| async {
@@ -77,19 +76,24 @@ impl Log {
         });
         let bucket = bucket.await?;
         let wal_id_file = options.data_dir.join(WAL_ID_FILE);
-        let claim = claim_of(&options, &recovered, &found, &wal_id_file, &env)?;
+        let lock = lock_of(&*fs, &options.wal.dir);
+        let claim = claim_of(&options, &recovered, &found, &wal_id_file, lock, &env)?;
         let owned = wait.until(|| async {
             let survey = Survey::load(&bucket).await.map_err(archive_error)?;
+            check_loaded(survey.unloaded())?;
             let ownership = owner::claim(&survey, &claim).await.map_err(owner_error)?;
             Ok((survey, ownership))
         });
         let (survey, ownership) = owned.await?;
-        let fence = Fence::new(env.clock.clone());
+        let fence = Fence::new(env.clock.clone(), ownership.looked_at());
+        let entry = ownership.entry();
+        found.uncertain_end |= entry.leaves_gap;
         let identity = identity_of(&bucket, &ownership, options.broker_id);
         let wal = start_wal(recovered, identity, fs, &options, &env, &fence)?;
         let _ = std::fs::remove_file(&wal_id_file); // the WAL's own header says it from now on
         let keep_wal = ownership.wal() == WalPlan::Continue;
         let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
+        check_loaded(&archive.unloaded)?;
         if ownership.lost_wal() {
             lines.push(
                 "took the bucket over: what its last owner had not sealed is a recorded gap (wal-lost)".to_owned(),
@@ -107,6 +111,9 @@ impl Log {
         let core = Arc::new(Core::new(env, wal, cold, fence, state, ownership.clone()));
         let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
         registry.load(archive.partitions, |p| found.beginning(p, &mut lines)).await.map_err(archive_error)?;
+        if entry.waits {
+            wait_for_last_life(&core, &wait).await?;
+        }
         let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
         let report = StartReport { cluster_id: bucket.cluster_id(), epoch: ownership.epoch(), lines };
         Ok(Log::start(core, registry, Arc::new(mover), report, options))
@@ -166,6 +173,8 @@ struct FromWal {
     /// Groups of accepted damage whose frames are unknown.
     unknown_loss_at: Option<u64>,
     os_tail_uncertain: bool,
+    /// The disk may lack what was acknowledged last, whatever it says.
+    uncertain_end: bool,
 }
 
 #[derive(Default)]
@@ -296,7 +305,7 @@ impl FromWal {
             }
         }
         let lost_behind = self.unknown_loss_at.is_some_and(|group| group > found.last_group);
-        begin.uncertain_end = self.os_tail_uncertain || lost_behind;
+        begin.uncertain_end = self.os_tail_uncertain || self.uncertain_end || lost_behind;
         begin.hot.begin_at_or_above(head.log_start);
         // What was compacted is read from the bucket, also where the WAL still has what gave way.
         begin.hot.forget_below(u64::MAX, head.cleaned.last().map_or(0, |clean| clean.0));
@@ -333,6 +342,7 @@ fn claim_of(
     recovered: &Recovered,
     found: &FromWal,
     wal_id_file: &Path,
+    lock: Option<LockFile>,
     env: &Env,
 ) -> Result<Claim, OpenError> {
     let disk = match recovered.identity {
@@ -342,12 +352,49 @@ fn claim_of(
             wal_id: id.wal_id,
             born: id.born,
             last_group: recovered.last_group,
+            last_crc: recovered.rest.last_crc,
+            followed: recovered.torn.is_some(),
             ends: found.ends(),
             may_be_short: found.may_be_short(),
         },
         None => Disk::Empty { wal_id: remembered_wal_id(wal_id_file, env)? },
     };
-    Ok(Claim { broker_id: options.broker_id, address: options.address.clone(), disk, take_over: options.take_over })
+    let (broker_id, address, take_over) = (options.broker_id, options.address.clone(), options.take_over);
+    Ok(Claim { broker_id, address, disk, lock, take_over })
+}
+
+/// A partition that cannot be read stops the start.
+fn check_loaded(unloaded: &BTreeMap<(Uuid, i32), Unloaded>) -> Result<(), OpenError> {
+    unloaded.values().next().map_or(Ok(()), |unloaded| Err(archive_error(unloaded.error.clone())))
+}
+
+/// The lock that recovery holds on the WAL's directory; none on a file system that has no such file.
+fn lock_of(fs: &dyn FileSystem, dir: &Path) -> Option<LockFile> {
+    use std::os::unix::fs::MetadataExt;
+    let lock = std::fs::metadata(wal::lock_path(dir)).ok()?;
+    Some(LockFile::new(fs.boot(), lock.dev(), lock.ino()))
+}
+
+/// The last life may still run, on this disk from another machine or on the one that this is a copy of: it has looked at the
+/// owner chain, or fallen silent, when this returns.
+async fn wait_for_last_life(core: &Core, wait: &Wait) -> Result<(), OpenError> {
+    let rest = (core.ownership.looked_at() + STALE).saturating_sub(core.env.clock.boottime());
+    tracing::info!(
+        seconds = rest.as_secs(),
+        "the last owner may still run on a copy of this disk: waiting until it has noticed"
+    );
+    tokio::time::sleep(rest).await;
+    let found = wait.until(|| async {
+        let began = core.env.clock.boottime();
+        Ok((began, core.ownership.look().await.map_err(archive_error)?))
+    });
+    match found.await? {
+        (began, owner::Look::Ours) => core.fence.looked(began, super::fence::Look::Ours),
+        (_, owner::Look::Foreign { who, .. }) => {
+            return Err(OpenError::Refused(format!("{who} took the bucket over while this broker started")));
+        }
+    }
+    Ok(())
 }
 
 /// The id that a WAL on this empty disk gets: the one that an earlier, cut start had chosen, or a new one.
@@ -416,23 +463,6 @@ fn remove_old_wal(fs: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
         fs.sync_dir(dir)
     };
     remove().map_err(|e| OpenError::Refused(format!("{}: the old WAL cannot be removed: {e}", dir.display())))
-}
-
-/// Looks at the owner chain until the service ends.
-pub(super) async fn watch_owner(core: Arc<Core>) {
-    while core.fence.reason().is_none() {
-        core.fence.next_look().await;
-        let began = core.env.clock.elapsed();
-        let look = match tokio::time::timeout(LOOK_TIMEOUT, core.ownership.look()).await {
-            Ok(Ok(owner::Look::Ours)) => Look::Ours,
-            Ok(Ok(owner::Look::Foreign { epoch, by })) => Look::Foreign(format!(
-                "broker {} at {} took the bucket over (epoch {epoch}); this one stops. What it had not sealed is in {}",
-                by.broker_id, by.address, "its WAL only: see `esker wal export`"
-            )),
-            Ok(Err(_)) | Err(_) => Look::Away,
-        };
-        core.fence.looked(began, look);
-    }
 }
 
 fn store_error(error: StoreError) -> OpenError {

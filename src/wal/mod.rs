@@ -64,6 +64,7 @@ pub use accept::accept_loss;
 pub use engine::{Surroundings, Wal};
 pub use error::WalError;
 pub use frame::{FrameKind, FrameMeta, Position};
+pub use names::lock as lock_path;
 pub use options::{Durability, WalOptions};
 pub use recovery::{Recovered, recover, survey};
 

@@ -18,7 +18,7 @@ pub(in crate::log) mod plan;
 mod rewrite;
 pub(in crate::log) mod seal;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::archive::collect::Collector;
 use crate::archive::manifest::Change;
 use crate::archive::manifest::Retention;
 use crate::archive::manifest::model::RESERVE;
-use crate::archive::state::{Items, PartitionEnd, WalPosition};
+use crate::archive::state::{Items, PartitionHeads, WalPosition};
 use crate::archive::{CommitError, StateChain};
 use crate::base::{ByteBudget, Uuid};
 use crate::store::Store;
@@ -301,15 +301,12 @@ impl Mover {
         })
     }
 
-    /// R: the first group that is still needed by a record or a log start; and each partition's end there.
-    fn r(&self, partitions: &[Partition]) -> (u64, BTreeMap<(Uuid, i32), PartitionEnd>) {
+    /// R: the first group that is still needed by a record or a log start; and the head of each partition's manifest.
+    fn r(&self, partitions: &[Partition]) -> (u64, PartitionHeads) {
         let durable = self.core.wal.durable_group() + 1; // read first: what becomes durable later lies above
         let r = partitions.iter().filter_map(Partition::pinned_group).fold(durable, u64::min);
-        let ends = partitions.iter().map(|p| {
-            let end = PartitionEnd { log_end: p.end_below_group(r), manifest: p.0.archive.view().number() };
-            (key(p), end)
-        });
-        (r, ends.collect())
+        let heads = partitions.iter().map(|p| (key(p), p.0.archive.view().hint().clone()));
+        (r, heads.collect())
     }
 
     /// Writes a state version if R moved far enough, and releases the WAL below it.
@@ -486,13 +483,6 @@ impl Partition {
         let records = state.hot.from(state.sealed_end).next().map(|s| s.position.group);
         let log_start = state.log_start_group.map(|(_, group)| group);
         records.into_iter().chain(log_start).min()
-    }
-
-    /// Its end as far as the groups below `group` tell.
-    fn end_below_group(&self, group: u64) -> i64 {
-        let state = self.state();
-        let above = state.hot.from(state.sealed_end).find(|s| s.position.group >= group);
-        above.map_or(state.high_watermark, |s| s.base)
     }
 }
 

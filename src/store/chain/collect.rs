@@ -13,7 +13,7 @@ impl Chain {
     /// [`super`] needs it.
     pub async fn collect(&self, keep_newest: u64, keep_ms: i64, now_ms: i64) -> Result<u64, ChainError> {
         let Some(head) = self.head(None).await? else { return Ok(0) };
-        self.check_writable(&head)?;
+        self.check_collectable(&head)?;
         let end = (head.number + 1).saturating_sub(keep_newest.max(1)); // the lowest that has to stay
         let listed = self.lowest_listed().await?;
         let Some(lowest) = listed.first() else { return Ok(0) };
