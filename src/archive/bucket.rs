@@ -1,20 +1,27 @@
 //! An Esker bucket: a store whose `esker.json` gives the cluster id.
 //!
-//! `esker.json` (kind `bucket`, format 1) is created once and never written again: `cluster_id`, `created_ms`, and the
-//! result of the `probe` that the store had to pass.
+//! `esker.json` (kind `bucket`, format 2) is created once and never written again: `cluster_id`, `created_ms`, and the
+//! result of the `probe` that the store had to pass. Format 1 was that of builds before the first release, which laid the
+//! bucket out otherwise: each refuses the other's by name.
+//!
+//! What `esker.json` asks for holds for the whole bucket, and so does what the heads of the owner and state chains ask for
+//! (features that began later): a reader reads them too, a broker before it claims.
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
-use super::layout;
 use super::manifest::PageCache;
+use super::{layout, owner, state};
 use crate::base::{Clock, Limits, Random, Uuid};
-use crate::store::envelope::{self, Features, Schema, Unknown};
+use crate::store::chain::ChainError;
+use crate::store::envelope::{self, EnvelopeError, Features, Schema, Unknown};
 use crate::store::probe::{Probe, probe};
 use crate::store::{Create, Kind, Store, StoreError};
 
-const BUCKET: Schema = Schema { kind: "bucket", format: 1, features: &[] };
+const BUCKET: Schema = Schema { kind: "bucket", format: 2, features: &[] };
+/// The lowest format that is read.
+const FORMAT_MIN: u32 = 2;
 
 /// How a bucket is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,7 @@ pub struct Bucket(Arc<Inner>);
 struct Inner {
     store: Store,
     birth: Birth,
+    features: Features,
     pages: PageCache,
 }
 
@@ -57,16 +65,44 @@ impl Bucket {
     /// Opens the bucket in `store`; keeps at most half of [`Limits::footer_cache_bytes`] of manifest pages in memory.
     pub async fn open(store: Store, mode: OpenMode, limits: &Limits) -> Result<Self, ArchiveError> {
         let pages = PageCache::new(store.clone(), limits.footer_cache_bytes() / 2);
-        let birth = match (read(&store).await?, mode) {
-            (Some(birth), OpenMode::Serve { probe: true }) => {
-                probe(&store).await?;
-                birth
-            }
-            (Some(birth), _) => birth,
+        let (birth, features) = match (read(&store).await?, mode) {
             (None, OpenMode::Read) => return Err(ArchiveError::NoEsker { url: store.display() }),
             (None, OpenMode::Serve { .. }) => create(&store).await?,
+            (Some(found), OpenMode::Read) => found,
+            (Some((birth, features)), OpenMode::Serve { probe: again }) => {
+                envelope::check_writable(&BUCKET, &features).map_err(|e| refused(&store, e))?;
+                if again {
+                    probe(&store).await?;
+                }
+                (birth, features)
+            }
         };
-        Ok(Self(Arc::new(Inner { store, birth, pages })))
+        let bucket = Self(Arc::new(Inner { store, birth, features, pages }));
+        if mode == OpenMode::Read {
+            bucket.check_heads().await?;
+        }
+        Ok(bucket)
+    }
+
+    /// Refuses, by name, a bucket whose owner or state asks readers for what this build does not have. One that is damaged
+    /// stops nobody from reading what is sealed.
+    async fn check_heads(&self) -> Result<(), ArchiveError> {
+        let (owner, state) = (owner::chain(self), state::chain(self));
+        for head in [owner.head(None).await, state.head(None).await] {
+            match head {
+                Err(ChainError::Envelope { path, source }) if source.is_refusal() => {
+                    return Err(ArchiveError::Refused { path, reason: source.to_string() });
+                }
+                Err(e) if !e.is_unreadable() => return Err(e.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses, by name, to delete anything in a bucket whose `esker.json` asks for what this build does not have.
+    pub fn check_collectable(&self) -> Result<(), ArchiveError> {
+        envelope::check_collectable(&BUCKET, &self.0.features).map_err(|e| refused(&self.0.store, e))
     }
 
     /// The store it lies in.
@@ -100,20 +136,34 @@ impl Bucket {
     }
 }
 
-async fn read(store: &Store) -> Result<Option<Birth>, ArchiveError> {
+async fn read(store: &Store) -> Result<Option<(Birth, Features)>, ArchiveError> {
     let object = match store.get(layout::ESKER).await {
         Ok(object) => object,
         Err(e) if e.is_not_found() => return Ok(None),
         Err(e) => return Err(e.into()),
     };
-    let damaged =
-        |e: envelope::EnvelopeError| ArchiveError::Damaged { path: store.url_of(layout::ESKER), reason: e.to_string() };
-    let opened = envelope::decode(&BUCKET, &object).map_err(damaged)?;
-    opened.parse().map(Some).map_err(damaged)
+    let failed = |e: EnvelopeError| match e.is_refusal() {
+        true => refused(store, e),
+        false => ArchiveError::Damaged { path: store.url_of(layout::ESKER), reason: e.to_string() },
+    };
+    let opened = envelope::decode(&BUCKET, &object).map_err(failed)?;
+    if opened.format < FORMAT_MIN {
+        let reason = format!(
+            "the bucket object has format {}, of a build of Esker before the first release; this version reads from \
+             {FORMAT_MIN} up: begin in an empty place",
+            opened.format
+        );
+        return Err(ArchiveError::Refused { path: store.url_of(layout::ESKER), reason });
+    }
+    Ok(Some((opened.parse().map_err(failed)?, opened.features)))
+}
+
+fn refused(store: &Store, e: EnvelopeError) -> ArchiveError {
+    ArchiveError::Refused { path: store.url_of(layout::ESKER), reason: e.to_string() }
 }
 
 /// Probes, creates, and reads back: of several creators at once all go on with the one that won.
-async fn create(store: &Store) -> Result<Birth, ArchiveError> {
+async fn create(store: &Store) -> Result<(Birth, Features), ArchiveError> {
     let (owner, topics) = tokio::try_join!(store.list(layout::OWNER, None), store.list(layout::TOPICS, None))?;
     for (folder, found) in [(layout::OWNER, owner), (layout::TOPICS, topics)] {
         if !found.is_empty() {
@@ -134,7 +184,7 @@ async fn create(store: &Store) -> Result<Birth, ArchiveError> {
         .map_err(|e| StoreError::new(Kind::Invalid, store.url_of(layout::ESKER), e.to_string()))?;
     let outcome = store.create(layout::ESKER, object).await?;
     match (read(store).await?, outcome) {
-        (Some(birth), _) => Ok(birth),
+        (Some(made), _) => Ok(made),
         (None, Create::Unknown(e)) => Err(e.into()),
         (None, _) => {
             let missing = "was created, and is not there: the store loses what it acknowledges";

@@ -142,6 +142,7 @@ impl Collector {
     pub async fn run(&mut self) -> Result<Collected, CommitError> {
         let licence = Licence::new(&self.ownership, self.bucket.clock());
         licence.check().await?;
+        self.ownership.check_collectable()?;
         let clock = self.bucket.clock().clone();
         let paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
             Some(jumped) => Some(jumped),
@@ -286,11 +287,11 @@ impl Round<'_> {
             return Ok(());
         }
         let view = partition.view();
-        let writable = view.check_writable().map_err(|e| {
+        let collectable = view.check_collectable().map_err(|e| {
             let path = self.at.bucket.store().url_of(partition.chain().prefix());
             CommitError::from(ArchiveError::Refused { path, reason: e.to_string() })
         });
-        if self.note(writable)?.is_none() {
+        if self.note(collectable)?.is_none() {
             return Ok(());
         }
         self.versions(partition.chain(), view.number(), KEEP_MS, lowest).await?;

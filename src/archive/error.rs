@@ -1,6 +1,6 @@
 //! What can go wrong between the archive and the bucket, told by what the caller can do about it.
-use crate::store::StoreError;
 use crate::store::chain::ChainError;
+use crate::store::{Kind, StoreError};
 
 use super::manifest::Violation;
 
@@ -78,6 +78,12 @@ pub enum CommitError {
     Archive(#[from] ArchiveError),
 }
 
+/// Whether the rest of a path after a chain's prefix is one of its versions.
+fn is_version(rest: &str) -> bool {
+    let number = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix(".json"));
+    number.is_some_and(|number| number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 fn by(epoch: &Option<u32>) -> String {
     epoch.map_or_else(|| "a later owner".to_string(), |epoch| format!("epoch {epoch}"))
 }
@@ -89,6 +95,26 @@ impl ArchiveError {
             Self::Store(e) | Self::Chain(ChainError::Store(e)) => e.is_retriable(),
             Self::Chain(ChainError::Undecided { .. }) => true,
             _ => false,
+        }
+    }
+
+    /// Whether the store answered that it will not: the rights are missing, or the bucket is gone. It is there, unlike one that
+    /// does not answer.
+    pub fn is_denied(&self) -> bool {
+        let (Self::Store(e) | Self::Chain(ChainError::Store(e) | ChainError::Undecided { source: e, .. })) = self
+        else {
+            return false;
+        };
+        matches!(e.kind, Kind::Denied | Kind::NoBucket)
+    }
+
+    /// Whether there is an object that is not what it should be, or none where one has to be: what depends on it stops, the
+    /// rest goes on.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Refused { .. } => true,
+            Self::Chain(e) => e.is_unreadable(),
+            Self::Store(_) | Self::NoEsker { .. } => false,
         }
     }
 
@@ -106,6 +132,23 @@ impl CommitError {
     /// Whether the same commit may succeed later without anybody's doing.
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Archive(e) if e.is_retriable())
+    }
+
+    /// Whether the chain itself is damaged, or asks for what this build does not have: what depends on it refuses appends, by
+    /// name, until somebody restores it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Archive(e) if e.is_damage())
+    }
+
+    /// Whether it is the chain at `url` that is damaged, and not something that it names.
+    pub(super) fn is_damage_of(&self, url: &str) -> bool {
+        let path = match self {
+            Self::Archive(ArchiveError::Damaged { path, .. } | ArchiveError::Missing { path, .. }) => path,
+            Self::Archive(ArchiveError::Chain(ChainError::Envelope { path, .. })) => path,
+            Self::Archive(ArchiveError::Chain(ChainError::Store(e))) if e.kind == Kind::Corrupt => &e.path,
+            _ => return false,
+        };
+        path.strip_prefix(url).is_some_and(|rest| rest.is_empty() || is_version(rest))
     }
 
     /// Whether another broker owns the bucket.

@@ -102,7 +102,7 @@ struct Fsck<'a> {
     topics: BTreeMap<String, TopicHead>,
     /// Topics whose chain cannot be read: nothing is said of what lies below them.
     damaged: Vec<String>,
-    state: state::PartitionEnds,
+    state: state::PartitionHeads,
     state_pages: Vec<String>,
     /// The partition whose objects are being listed; none: its manifest cannot be read.
     view: Option<((Uuid, i32), Option<View>)>,
@@ -321,11 +321,11 @@ impl Fsck<'_> {
         self.checked.partitions += 1;
         let read = Place::new(self.bucket, &topic.name, topic.id, partition).read(None).await;
         let Some((_, view)) = self.take(read)? else { return Ok(()) };
-        let (key, manifest) = ((topic.id, partition), view.manifest().clone());
-        if let Some(end) = self.state.get(&key).filter(|end| end.log_end > manifest.next) {
-            let reason = format!("state says that {}-{partition} is sealed to {}", topic.name, end.log_end);
+        let key = (topic.id, partition);
+        if let Some(known) = self.state.get(&key).filter(|known| known.number > view.number()) {
+            let reason = format!("state knows version {} of {}-{partition}", known.number, topic.name);
             let path = self.bucket.store().url_of(&layout::under(view.root(), &layout::log_folder(partition)));
-            self.tell(FindingKind::Wrong, path, format!("{reason}, its manifest ends at {}", manifest.next));
+            self.tell(FindingKind::Wrong, path, format!("{reason}, its chain ends at {}", view.number()));
         }
         if self.walk(&view).await? != self.listed.get(&key).copied().unwrap_or_default() {
             self.look_for_segments(&view).await?;

@@ -2,190 +2,39 @@
 //!
 //! The body of a version (kind `owner`, format 1): `event` (`claim` or `release`), `cluster_id`, `broker_id`, `wal_id`,
 //! `born` (epoch of the first claim with this WAL id), `after_release` (whether that claim followed a release), `address`,
-//! `at_ms`. A release repeats the claim that it ends.
+//! `lock` (`boot`, `device` and `inode` of the file that the broker locks in its data directory), `at_ms`. A release repeats
+//! the claim that it ends. An event that is not known is a foreign claim, and so is whatever cannot be read.
 //!
-//! Whether a claim may be made is decided by [`decide`], which is pure.
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+//! Whether a claim may be made, and how the life begins, is decided by [`decide`], which is pure.
+//!
+//! Every version of every chain that an owner writes goes through [`Ownership::commit`]: it is stamped there with the epoch
+//! and with `wal`, the last group of the WAL that was synced (`id`, `group`, `crc32c`), from which a later start tells the
+//! disk from an old copy of it.
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use serde::Serialize;
 
+pub use self::decide::{Claim, Disk, Entry, WalPlan};
+use self::decide::{DiskFacts, Newest, Place};
+pub use self::error::{OwnerError, Short, Unsealed};
+pub use self::version::{Event, LockFile, OwnerVersion, WalMark};
+pub(super) use self::version::{OwnerHead, chain, read};
 use super::error::{ArchiveError, CommitError};
 use super::start::Survey;
-use crate::base::Uuid;
-use crate::store::chain::{Chain, Head, Outcome};
-use crate::store::envelope::{Schema, Unknown};
+use crate::store::chain::{Chain, Head, Outcome, Stamp};
 
 use super::{Bucket, layout};
 
-const OWNER: Schema = Schema { kind: "owner", format: 1, features: &[] };
+mod decide;
+mod error;
+mod version;
 
-/// After a sleep this long a look makes sure that its own claim is still there: versions are kept for days, so after a
-/// shorter one the next claim is.
-const SLEPT_MS: u64 = 60 * 60 * 1000;
-
-/// A version of the owner chain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OwnerVersion {
-    /// Claim or release.
-    pub event: Event,
-    /// The bucket's id.
-    pub cluster_id: Uuid,
-    /// The broker's number.
-    pub broker_id: i32,
-    /// The WAL it owns the bucket with.
-    pub wal_id: Uuid,
-    /// Epoch of the first claim with this WAL id.
-    pub born: u32,
-    /// Whether that claim followed a release, or was the first of all.
-    pub after_release: bool,
-    /// Where clients find it: told to whoever is refused.
-    pub address: String,
-    /// When, ms since 1970.
-    pub at_ms: i64,
-    /// Fields of later builds.
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
-
-/// What a version of the owner chain says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Event {
-    /// A broker's life begins; the version's number is its epoch.
-    Claim,
-    /// It ended with everything sealed.
-    Release,
-}
-
-/// Who wants the bucket.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// This broker's number.
-    pub broker_id: i32,
-    /// Where clients find it.
-    pub address: String,
-    /// What its disk holds.
-    pub disk: Disk,
-    /// Take the bucket over from an owner that did not release it.
-    pub take_over: bool,
-}
-
-/// What the broker's disk holds.
-#[derive(Clone, Debug)]
-pub enum Disk {
-    /// No WAL. `wal_id` is the id that its WAL will get. A broker that writes it to its disk before the claim, and keeps it
-    /// there until the WAL is, may be killed in between and still goes on.
-    Empty {
-        /// Id of the WAL to be.
-        wal_id: Uuid,
-    },
-    /// A WAL that was recovered.
-    Wal {
-        /// From its header.
-        cluster_id: Uuid,
-        /// From its header.
-        broker_id: i32,
-        /// From its header.
-        wal_id: Uuid,
-        /// From its header.
-        born: u32,
-        /// Number of its last group.
-        last_group: u64,
-        /// For each partition with batches in the WAL: the offset after the last one.
-        ends: BTreeMap<(Uuid, i32), i64>,
-        /// The end may be missing without its being an old copy: after an unclean reboot under `durability = os`, or when
-        /// the operator accepted a loss. The log then goes on at `reserved` with a gap.
-        may_be_short: bool,
-    },
-}
-
-/// What the broker has to do with its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WalPlan {
-    /// Go on with the WAL that is there.
-    Continue,
-    /// Begin a new WAL of this id; what the disk holds of an older one is of no use any more.
-    Begin {
-        /// Its id.
-        wal_id: Uuid,
-    },
-}
-
-/// Records in a WAL that are in nobody's bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsealed {
-    /// Topic name.
-    pub topic: String,
-    /// Partition number.
-    pub partition: i32,
-    /// First offset that is not sealed.
-    pub first: i64,
-    /// Offset after the last one in the WAL.
-    pub next: i64,
-}
-
-/// Why the bucket cannot be had.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum OwnerError {
-    /// The data directory belongs to another bucket.
-    #[error(
-        "this data directory belongs to cluster {disk}, the bucket {url} is cluster {bucket}: use the right --store, or an empty --data directory"
-    )]
-    OtherBucket {
-        /// Cluster id on the disk.
-        disk: Uuid,
-        /// Cluster id of the bucket.
-        bucket: Uuid,
-        /// URL of the bucket.
-        url: String,
-    },
-    /// Another broker, or another disk, owns the bucket.
-    #[error(
-        "{url} is owned by broker {} at {} (epoch {epoch}, WAL {}), which did not release it: stop that broker, or give --take-over if its disk is lost (what it had not sealed becomes a recorded gap)",
-        owner.broker_id, owner.address, owner.wal_id
-    )]
-    Owned {
-        /// URL of the bucket.
-        url: String,
-        /// Epoch of the owner.
-        epoch: u32,
-        /// Its claim.
-        owner: Box<OwnerVersion>,
-    },
-    /// This disk lost the bucket while it held records that are nowhere else.
-    #[error(
-        "this disk no longer owns {url}, and its WAL holds records that are not in the bucket: {}; save them with `esker wal export`, then start on an empty --data directory",
-        ranges(.unsealed)
-    )]
-    TakenOver {
-        /// URL of the bucket.
-        url: String,
-        /// What the WAL holds alone.
-        unsealed: Vec<Unsealed>,
-    },
-    /// The bucket could not be read or written.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-}
-
-fn ranges(unsealed: &[Unsealed]) -> String {
-    const SHOWN: usize = 10;
-    let mut words: Vec<String> =
-        unsealed.iter().take(SHOWN).map(|u| format!("{}-{} {}..{}", u.topic, u.partition, u.first, u.next)).collect();
-    if unsealed.len() > SHOWN {
-        words.push(format!("and {} more partitions", unsealed.len() - SHOWN));
-    }
-    words.join(", ")
-}
-
-impl OwnerError {
-    /// Whether waiting may help: the store did not answer.
-    pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Archive(e) if e.is_retriable())
-    }
-}
+/// After a look that is this old the next one makes sure that its own claim is still there: versions are kept for days, so
+/// after a shorter time the next claim is.
+const SLEPT: Duration = Duration::from_secs(60 * 60);
 
 /// What a look at the owner chain showed.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,18 +43,22 @@ pub enum Look {
     Ours,
     /// Another broker claimed it: stop at once.
     Foreign {
-        /// Epoch of the other.
+        /// Epoch of the other, as far as it is known.
         epoch: u32,
-        /// Its claim.
-        by: Box<OwnerVersion>,
+        /// Its claim; none: it cannot be read.
+        by: Option<Box<OwnerVersion>>,
+        /// Who it is, in words.
+        who: String,
     },
 }
+
+/// Tells number and CRC of the last group of the WAL that was synced; none: there is none yet.
+type LastSynced = Box<dyn Fn() -> Option<(u64, u32)> + Send + Sync>;
 
 /// A bucket that was claimed; cheap to clone. Whoever writes to the bucket takes its epoch from here.
 #[derive(Clone, Debug)]
 pub struct Ownership(Arc<Owned>);
 
-#[derive(Debug)]
 struct Owned {
     bucket: Bucket,
     chain: Chain,
@@ -213,25 +66,28 @@ struct Owned {
     claim: OwnerVersion,
     plan: WalPlan,
     previous: Option<OwnerVersion>,
-    /// Wall time of the last look that showed us as the owner, ms since 1970.
-    looked_ms: AtomicI64,
+    /// The greatest mark of the WAL that the bucket knew before the claim.
+    known: Option<WalMark>,
+    /// Where the WAL ended when it was recovered.
+    recovered: Option<WalMark>,
+    last_synced: OnceLock<LastSynced>,
+    /// When the last look that showed us as the owner began, ms since the machine's boot.
+    looked_ms: AtomicU64,
 }
 
-/// The owner chain as it was read.
+impl std::fmt::Debug for Owned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owned").field("claim", &self.claim).finish_non_exhaustive()
+    }
+}
+
+/// How a commit of an owner ended.
 #[derive(Clone, Debug)]
-pub(super) struct OwnerHead {
-    head: Head,
-    version: OwnerVersion,
-}
-
-/// What a decided claim comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Decided {
-    plan: WalPlan,
-    wal_id: Uuid,
-    /// Epoch in which the WAL began; none: the one that is being claimed.
-    born: Option<u32>,
-    after_release: bool,
+pub(super) enum Written {
+    /// The version is the chain's newest. Its body is left out: the writer has it.
+    Head(Head),
+    /// Somebody of the same or a lower epoch came first: read the head again, and plan anew.
+    Lost,
 }
 
 /// Decides a claim and makes it: the next number of the owner chain. A claim that collides with another is decided anew.
@@ -239,9 +95,11 @@ pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerErr
     let bucket = survey.bucket();
     let chain = chain(bucket);
     let mut newest = survey.owner().cloned();
-    let disk = look_at_disk(survey, &claim.disk).await?;
+    let facts = look_at_disk(survey, &claim.disk).await?;
+    let place = Place { url: bucket.store().display(), cluster_id: bucket.cluster_id(), random: bucket.random() };
     loop {
-        let decided = decide(claim, &disk, newest.as_ref(), bucket)?;
+        let known = newest.as_ref().map(|newest| Newest { epoch: newest.head.epoch, version: &newest.version });
+        let decided = decide::decide(claim, &facts, known, &place)?;
         let remembered = newest.as_ref().map(|newest| &newest.head);
         let epoch = next_epoch(bucket, remembered)?;
         let version = OwnerVersion {
@@ -252,76 +110,48 @@ pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerErr
             born: decided.born.unwrap_or(epoch),
             after_release: decided.after_release,
             address: claim.address.clone(),
+            lock: claim.lock.clone(),
             at_ms: bucket.clock().now_ms(),
             unknown: newest.as_ref().map(|newest| newest.version.unknown.clone()).unwrap_or_default(),
         };
-        match chain.commit(remembered, epoch, &version).await.map_err(ArchiveError::from)? {
+        let recovered = match (&claim.disk, decided.plan) {
+            (Disk::Wal { last_group, last_crc, .. }, WalPlan::Continue) if *last_group > 0 => {
+                Some(WalMark::new(decided.wal_id, *last_group, *last_crc))
+            }
+            _ => None,
+        };
+        let stamp = Stamp { epoch, wal: recovered.as_ref().map(WalMark::to_json) };
+        let looked_ms = AtomicU64::new(millis(bucket.clock().boottime()));
+        match chain.commit(remembered, stamp, &version).await.map_err(ArchiveError::from)? {
             Outcome::Committed(head) => {
                 return Ok(Ownership(Arc::new(Owned {
                     bucket: bucket.clone(),
                     chain,
-                    head,
-                    looked_ms: AtomicI64::new(version.at_ms),
+                    head: Head { body: Bytes::new(), ..head },
+                    looked_ms,
                     claim: version,
                     plan: decided.plan,
                     previous: newest.map(|newest| newest.version),
+                    known: facts.known,
+                    recovered,
+                    last_synced: OnceLock::new(),
                 })));
             }
-            // Somebody claimed at the same moment: whether we still may is decided on what they wrote.
-            Outcome::Lost(_) | Outcome::Fenced { .. } => newest = read(bucket).await?,
+            // Somebody claimed at the same moment: whether we still may is decided on what they wrote, if it can be read.
+            Outcome::Lost(_) | Outcome::Fenced { .. } | Outcome::Unreadable(_) => newest = read(bucket).await?,
         }
     }
 }
 
-/// What the bucket says of a disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct DiskFacts {
-    /// The WAL holds all that was not sealed under its id: it is no old copy.
-    reaches: bool,
-    /// The start that began this WAL id was finished: the broker served.
-    served: bool,
-    /// What only this WAL holds.
-    unsealed: Vec<Unsealed>,
-}
-
 async fn look_at_disk(survey: &Survey, disk: &Disk) -> Result<DiskFacts, ArchiveError> {
+    let (Disk::Empty { wal_id } | Disk::Wal { wal_id, .. }) = disk;
+    let served = survey.state_wal() == Some(*wal_id);
     Ok(match disk {
-        Disk::Empty { wal_id } => DiskFacts { served: survey.state_wal() == Some(*wal_id), ..DiskFacts::default() },
-        Disk::Wal { wal_id, last_group, ends, may_be_short, .. } => DiskFacts {
-            reaches: *may_be_short || survey.is_reached_by(*wal_id, *last_group, ends),
-            served: survey.state_wal() == Some(*wal_id),
-            unsealed: survey.unsealed(ends).await?,
-        },
+        Disk::Empty { .. } => DiskFacts { served, ..DiskFacts::default() },
+        Disk::Wal { ends, .. } => {
+            DiskFacts { known: survey.greatest_mark(*wal_id), served, unsealed: survey.unsealed(ends).await? }
+        }
     })
-}
-
-/// Reads the newest version of the owner chain; none before the first claim.
-pub(super) async fn read(bucket: &Bucket) -> Result<Option<OwnerHead>, ArchiveError> {
-    let chain = chain(bucket);
-    let Some(head) = chain.head(None).await? else { return Ok(None) };
-    let version = parse(bucket, &chain, &head)?;
-    Ok(Some(OwnerHead { head, version }))
-}
-
-#[cfg(test)]
-impl OwnerHead {
-    pub(super) fn version(&self) -> &OwnerVersion {
-        &self.version
-    }
-}
-
-pub(super) fn chain(bucket: &Bucket) -> Chain {
-    Chain::new(bucket.store().clone(), OWNER, layout::OWNER)
-}
-
-fn parse(bucket: &Bucket, chain: &Chain, head: &Head) -> Result<OwnerVersion, ArchiveError> {
-    let damaged =
-        |reason: String| ArchiveError::Damaged { path: bucket.store().url_of(&chain.path_of(head.number)), reason };
-    let version: OwnerVersion = head.parse().map_err(|e| damaged(e.to_string()))?;
-    match version.cluster_id == bucket.cluster_id() {
-        true => Ok(version),
-        false => Err(damaged(format!("it is of cluster {}", version.cluster_id))),
-    }
 }
 
 /// A claim's epoch is its number.
@@ -334,54 +164,8 @@ fn next_epoch(bucket: &Bucket, newest: Option<&Head>) -> Result<u32, ArchiveErro
     })
 }
 
-/// Whether a claim may be made, and what becomes of the disk. Pure.
-fn decide(claim: &Claim, disk: &DiskFacts, newest: Option<&OwnerHead>, bucket: &Bucket) -> Result<Decided, OwnerError> {
-    let url = || bucket.store().display();
-    match &claim.disk {
-        Disk::Empty { wal_id } => {
-            match newest.map(|newest| &newest.version).filter(|newest| newest.wal_id == *wal_id) {
-                // Killed between its claim and the first byte of its WAL: it goes on with that claim.
-                Some(newest) if newest.event == Event::Claim && !disk.served => Ok(Decided {
-                    plan: WalPlan::Begin { wal_id: *wal_id },
-                    wal_id: *wal_id,
-                    born: Some(newest.born),
-                    after_release: newest.after_release,
-                }),
-                Some(_) => begin(claim, Uuid::random(bucket.random()), newest, url()),
-                None => begin(claim, *wal_id, newest, url()),
-            }
-        }
-        Disk::Wal { cluster_id, .. } if *cluster_id != bucket.cluster_id() => {
-            Err(OwnerError::OtherBucket { disk: *cluster_id, bucket: bucket.cluster_id(), url: url() })
-        }
-        Disk::Wal { wal_id, born, broker_id, .. } => {
-            let ours = (*wal_id, *broker_id, claim.broker_id);
-            let same = newest.map(|n| &n.version).filter(|n| (n.wal_id, n.broker_id, n.broker_id) == ours);
-            match same {
-                Some(newest) if disk.reaches => Ok(Decided {
-                    plan: WalPlan::Continue,
-                    wal_id: *wal_id,
-                    born: Some(*born),
-                    after_release: newest.after_release,
-                }),
-                _ if !disk.unsealed.is_empty() => {
-                    Err(OwnerError::TakenOver { url: url(), unsealed: disk.unsealed.clone() })
-                }
-                _ => begin(claim, Uuid::random(bucket.random()), newest, url()),
-            }
-        }
-    }
-}
-
-/// A new WAL, which the last owner has to have made way for.
-fn begin(claim: &Claim, wal_id: Uuid, newest: Option<&OwnerHead>, url: String) -> Result<Decided, OwnerError> {
-    let held = newest.filter(|newest| newest.version.event == Event::Claim);
-    match held {
-        Some(owner) if !claim.take_over => {
-            Err(OwnerError::Owned { url, epoch: owner.head.epoch, owner: Box::new(owner.version.clone()) })
-        }
-        _ => Ok(Decided { plan: WalPlan::Begin { wal_id }, wal_id, born: None, after_release: held.is_none() }),
-    }
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Ownership {
@@ -430,34 +214,130 @@ impl Ownership {
         !self.0.claim.after_release
     }
 
-    /// Looks at the next number: at least every 10 s. An error means that the store did not answer.
+    /// How this life begins: whether it waits before it serves, and whether it leaves a gap.
+    pub fn entry(&self) -> Entry {
+        decide::entry(self.0.previous.as_ref(), &self.0.claim)
+    }
+
+    /// The greatest group of this WAL that a version in the bucket said was synced. After an accepted loss the WAL may end
+    /// below: its groups then go on above this one.
+    pub fn known_group(&self) -> Option<u64> {
+        self.0.known.as_ref().filter(|known| known.id == self.0.claim.wal_id).map(|known| known.group)
+    }
+
+    /// From now on every version that is written says of the WAL what `last_synced` tells: number and CRC of its last synced
+    /// group. Until then it says what was recovered. Only the first call counts.
+    pub fn tell_of_wal(&self, last_synced: impl Fn() -> Option<(u64, u32)> + Send + Sync + 'static) {
+        let _ = self.0.last_synced.set(Box::new(last_synced));
+    }
+
+    /// The last synced group of the WAL, as far as it is known here.
+    pub fn wal_mark(&self) -> Option<WalMark> {
+        let told = self.0.last_synced.get().and_then(|last_synced| last_synced());
+        told.map(|(group, crc)| WalMark::new(self.0.claim.wal_id, group, crc)).or_else(|| self.0.recovered.clone())
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { epoch: self.epoch(), wal: self.wal_mark().as_ref().map(WalMark::to_json) }
+    }
+
+    /// When the last look that showed us as the owner began, since the machine's boot; at first, when the claim was made.
+    pub fn looked_at(&self) -> Duration {
+        Duration::from_millis(self.0.looked_ms.load(Ordering::SeqCst))
+    }
+
+    /// Refuses, by name, to delete anything because of the bucket or its owners.
+    pub fn check_collectable(&self) -> Result<(), ArchiveError> {
+        self.0.bucket.check_collectable()?;
+        Ok(self.0.chain.check_collectable(&self.0.head)?)
+    }
+
+    /// Makes `body` the version after `on` of a chain of the bucket. An object that cannot be read at the number is judged by
+    /// the owner chain: if that is not ours any more we are fenced, else the chain is damaged ([`CommitError::is_damage`]).
+    pub(super) async fn commit(
+        &self,
+        chain: &Chain,
+        on: Option<&Head>,
+        body: &impl Serialize,
+    ) -> Result<Written, CommitError> {
+        let path = || self.0.bucket.store().url_of(chain.prefix());
+        match chain.commit(on, self.stamp(), body).await? {
+            Outcome::Committed(head) => Ok(Written::Head(Head { body: Bytes::new(), ..head })),
+            Outcome::Lost(_) => Ok(Written::Lost),
+            Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: path(), epoch }),
+            Outcome::Unreadable(e) => match self.look().await? {
+                Look::Foreign { epoch, .. } => Err(CommitError::Fenced { path: path(), epoch: Some(epoch) }),
+                Look::Ours => Err(e.into()),
+            },
+        }
+    }
+
+    /// Looks at the next number, which must be absent. An error means that nothing was seen: the store did not answer, or
+    /// refused to.
     pub async fn look(&self) -> Result<Look, ArchiveError> {
         let Owned { bucket, chain, head, looked_ms, .. } = &*self.0;
-        let now_ms = bucket.clock().now_ms();
-        let slept = now_ms.abs_diff(looked_ms.load(Ordering::SeqCst)) > SLEPT_MS;
-        let mut next = chain.get(head.number + 1).await?;
-        if next.is_none() && slept && chain.get(head.number).await?.is_none_or(|found| found.nonce != head.nonce) {
-            next = chain.head(None).await?; // the next number may have been collected, but ours before it
-        }
-        let Some(next) = next else {
-            looked_ms.store(now_ms, Ordering::SeqCst);
-            return Ok(Look::Ours);
+        let began_ms = millis(bucket.clock().boottime());
+        let slept = began_ms.saturating_sub(looked_ms.load(Ordering::SeqCst)) > millis(SLEPT);
+        let next = match chain.get_twice(head.number + 1).await {
+            Ok(None) if slept => match chain.get_twice(head.number).await {
+                Ok(Some(found)) if found.nonce == head.nonce => None,
+                // The next number was collected, and ours before it; or something else lies where our claim was.
+                Ok(_) => Some(self.newest_other().await),
+                Err(e) if e.is_unreadable() => Some(self.unreadable(e)),
+                Err(e) => return Err(e.into()),
+            },
+            Ok(None) => None,
+            Ok(Some(next)) => Some(self.foreign(&next)),
+            Err(e) if e.is_unreadable() => Some(self.unreadable(e)),
+            Err(e) => return Err(e.into()),
         };
-        let by = Box::new(parse(bucket, chain, &next)?);
-        Ok(Look::Foreign { epoch: next.epoch, by })
+        if next.is_none() {
+            looked_ms.fetch_max(began_ms, Ordering::SeqCst);
+        }
+        Ok(next.unwrap_or(Look::Ours))
+    }
+
+    async fn newest_other(&self) -> Look {
+        match self.0.chain.head(None).await {
+            Ok(Some(newest)) if newest.nonce != self.0.head.nonce => self.foreign(&newest),
+            Ok(_) => {
+                let who = "somebody else: this broker's claim is not there any more".to_owned();
+                Look::Foreign { epoch: self.epoch(), by: None, who }
+            }
+            Err(e) => self.unreadable(e),
+        }
+    }
+
+    fn foreign(&self, next: &Head) -> Look {
+        match version::parse(&self.0.bucket, &self.0.chain, next) {
+            Ok(by) => {
+                let who = format!("broker {} at {} (epoch {})", by.broker_id, by.address, next.epoch);
+                Look::Foreign { epoch: next.epoch, by: Some(Box::new(by)), who }
+            }
+            Err(e) => {
+                let who = format!("a claim that this version of Esker cannot read ({e})");
+                Look::Foreign { epoch: next.epoch, by: None, who }
+            }
+        }
+    }
+
+    fn unreadable(&self, e: impl std::fmt::Display) -> Look {
+        let who = format!("a claim that this version of Esker cannot read ({e})");
+        Look::Foreign { epoch: self.epoch().saturating_add(1), by: None, who }
     }
 
     /// Ends this life with everything sealed: another disk may then go on without a take-over. Nothing may be written to
     /// the bucket afterwards.
     pub async fn release(&self) -> Result<(), CommitError> {
         let Owned { bucket, chain, head, claim, .. } = &*self.0;
-        let path = || bucket.store().url_of(chain.prefix());
+        let fenced = |epoch| CommitError::Fenced { path: bucket.store().url_of(chain.prefix()), epoch };
         let release = OwnerVersion { event: Event::Release, at_ms: bucket.clock().now_ms(), ..claim.clone() };
-        match chain.commit(Some(head), self.epoch(), &release).await? {
+        match chain.commit(Some(head), self.stamp(), &release).await? {
             Outcome::Committed(_) => Ok(()),
             Outcome::Lost(other) if other.epoch == self.epoch() => Ok(()), // an earlier attempt that was not decided
-            Outcome::Lost(other) => Err(CommitError::Fenced { path: path(), epoch: Some(other.epoch) }),
-            Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: path(), epoch }),
+            Outcome::Lost(other) => Err(fenced(Some(other.epoch))),
+            Outcome::Fenced { epoch } => Err(fenced(epoch)),
+            Outcome::Unreadable(_) => Err(fenced(None)),
         }
     }
 }

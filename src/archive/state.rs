@@ -1,36 +1,34 @@
 //! State: R, the position of the WAL below which every record of every partition is sealed and committed, and what the
 //! coordinator knows as of R.
 //!
-//! The body of a version (kind `state`, format 1): `r` (`wal_id`, `group`), `written_ms`, and `items`: either `inline`, a
-//! map from key to value, or, beyond [`INLINE_BYTES`], `pages`: as many as there are shards, each the reference to an
-//! immutable object (kind `state-page`, format 1: `shard`, `shards`, `items`), or null where a shard is empty. A key is in
-//! the shard that its CRC-32C modulo the number of shards names. A page that says the same as before is not written again.
+//! The body of a version (kind `state`, format 1): `r` (`wal_id`, `group`), `written_ms`, and two maps from key to value,
+//! `partitions` and `items`: each either `inline`, or, beyond [`INLINE_BYTES`] together, `pages`: as many as there are
+//! shards, each the reference to an immutable object (kind `state-page`, format 1: `shard`, `shards`, `items`), or null where
+//! a shard is empty.
 //!
-//! Keys: `partition/<topic id>/<number>` has the value `[log end at R, number of the manifest's head]`. All others are the
-//! coordinator's, and opaque here.
+//! Keys of `partitions`: `partition/<topic id>/<number>`, with the value `[number, nonce]` of the manifest's head. Those of
+//! `items` are opaque here, and their values are kept as the text that their owners wrote.
+//!
+//! Only direct children of `state/` belong to the chain: versions and pages. What lies deeper is a later build's.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::pages::INLINE_BYTES;
+use self::pages::{Carried, Pages, Place};
 use super::error::{ArchiveError, CommitError};
-use super::manifest::model::ObjectRef;
-use super::manifest::read_object;
+use super::owner::Written;
 use super::{Bucket, Ownership, layout};
 use crate::base::{Current, Json, Uuid};
-use crate::store::chain::{Chain, Head, Outcome};
-use crate::store::envelope::{self, Features, Schema, Unknown};
+use crate::store::chain::{Chain, Head, Hint};
+use crate::store::envelope::{EnvelopeError, Schema, Unknown};
+
+mod pages;
 
 const STATE: Schema = Schema { kind: "state", format: 1, features: &[] };
-const STATE_PAGE: Schema = Schema { kind: "state-page", format: 1, features: &[] };
 
-// Small under test, so that a small state has pages; readers take any number of any size.
-/// Items that stay in the version, encoded.
-pub const INLINE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
-/// What a page should hold, encoded: the number of shards changes when pages are more than twice, or less than a quarter
-/// of that.
-const PAGE_BYTES: usize = if cfg!(test) { 2 << 10 } else { 32 << 10 };
 /// Times that a version is made anew because an earlier attempt of ours came first.
 const ATTEMPTS_MAX: u32 = 16;
 const PARTITION: &str = "partition/";
@@ -44,17 +42,8 @@ pub struct WalPosition {
     pub group: u64,
 }
 
-/// A partition as of R.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartitionEnd {
-    /// Log end at R.
-    pub log_end: i64,
-    /// Number of the manifest version that was the head.
-    pub manifest: u64,
-}
-
-/// Every partition, by topic id and number.
-pub type PartitionEnds = BTreeMap<(Uuid, i32), PartitionEnd>;
+/// The head of every partition's manifest, by topic id and number.
+pub type PartitionHeads = BTreeMap<(Uuid, i32), Hint>;
 
 /// Opaque values by key, for example `group/<id>`: the coordinator's. No key begins with `partition/`.
 pub type Items = BTreeMap<String, Json>;
@@ -66,8 +55,8 @@ pub struct State {
     pub r: WalPosition,
     /// When the version was made, ms since 1970.
     pub written_ms: i64,
-    /// Every partition as of R.
-    pub partitions: PartitionEnds,
+    /// Every partition, as it was when the version was made: where a start looks for its head.
+    pub partitions: PartitionHeads,
     /// The coordinator's items as of R.
     pub items: Items,
 }
@@ -75,25 +64,21 @@ pub struct State {
 /// A version's body.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Body {
-    r: WalPosition,
+    r: R,
     written_ms: i64,
+    partitions: Place,
     items: Place,
     #[serde(flatten)]
     unknown: Unknown,
 }
 
+/// R, as it is written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Place {
-    Inline(Items),
-    Pages(Vec<Option<ObjectRef>>),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Page {
-    shard: u32,
-    shards: u32,
-    items: Items,
+struct R {
+    wal_id: Uuid,
+    group: u64,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 /// The state chain as it was read.
@@ -101,8 +86,12 @@ struct Page {
 pub(super) struct StateHead {
     /// Without its body.
     head: Head,
-    pages: Vec<Option<ObjectRef>>,
-    unknown: Unknown,
+    /// Pages of partitions, and of items.
+    pages: (Pages, Pages),
+    /// What pages ask for, and their unknown fields.
+    carried: Carried,
+    /// Unknown fields of the version, and of its R.
+    unknown: (Unknown, Unknown),
     state: Arc<State>,
 }
 
@@ -114,7 +103,7 @@ pub struct StateChain(Arc<Inner>);
 struct Inner {
     bucket: Bucket,
     chain: Chain,
-    epoch: u32,
+    ownership: Ownership,
     newest: Current<State>,
     writer: tokio::sync::Mutex<Writer>,
 }
@@ -151,9 +140,10 @@ async fn read_after(bucket: &Bucket, remembered: &StateHead) -> Result<StateHead
     }
 }
 
-/// Whether an object below `state/` is a page.
+/// Whether an object is a page of this chain: a direct child of `state/`.
 pub(super) fn is_page(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|file| file.starts_with("page-"))
+    let child = path.strip_prefix(layout::STATE).and_then(|path| path.strip_prefix('/'));
+    child.is_some_and(|file| file.starts_with("page-") && !file.contains('/'))
 }
 
 /// Names of the pages of a version.
@@ -161,49 +151,33 @@ pub(super) async fn pages_of(bucket: &Bucket, number: u64) -> Result<Vec<String>
     let chain = chain(bucket);
     let Some(head) = chain.get(number).await? else { return Ok(Vec::new()) };
     let body: Body = head.parse().map_err(|e| damaged(bucket, &chain, number, e.to_string()))?;
-    Ok(match body.items {
-        Place::Inline(_) => Vec::new(),
-        Place::Pages(pages) => pages.into_iter().flatten().map(|page| page.name).collect(),
-    })
+    let pages = body.partitions.pages().iter().chain(body.items.pages());
+    Ok(pages.flatten().map(|page| page.name.clone()).collect())
 }
 
 async fn open(bucket: &Bucket, chain: &Chain, head: Head) -> Result<StateHead, ArchiveError> {
     let damaged = |reason: String| damaged(bucket, chain, head.number, reason);
     let body: Body = head.parse().map_err(|e| damaged(e.to_string()))?;
-    let (all, pages) = match body.items {
-        Place::Inline(items) => (items, Vec::new()),
-        Place::Pages(pages) => {
-            let mut all = Items::new();
-            for (shard, object) in pages.iter().enumerate() {
-                let Some(object) = object else { continue };
-                let page: Page = read_object(bucket.store(), &STATE_PAGE, &object.name, object).await?;
-                if (page.shard as usize, page.shards as usize) != (shard, pages.len()) {
-                    return Err(damaged(format!("'{}' is shard {} of {}", object.name, page.shard, page.shards)));
-                }
-                all.extend(page.items);
-            }
-            (all, pages)
-        }
-    };
-    let (mut partitions, mut items) = (PartitionEnds::new(), Items::new());
-    for (key, value) in all {
-        match key.strip_prefix(PARTITION) {
-            None => drop(items.insert(key, value)),
-            Some(name) => {
-                let end =
-                    parse_end(name, &value).ok_or_else(|| damaged(format!("'{key}' is not a partition's end")))?;
-                partitions.insert(end.0, end.1);
-            }
-        }
+    let Body { r, written_ms, partitions, items, unknown } = body;
+    let pages = (partitions.pages().to_vec(), items.pages().to_vec());
+    let mut carried = Carried::default();
+    let heads = partitions.read(bucket, &mut carried).await?;
+    let items = items.read(bucket, &mut carried).await?;
+    let mut partitions = PartitionHeads::new();
+    for (key, value) in heads {
+        let head = parse_head(&key, &value).ok_or_else(|| damaged(format!("'{key}' is not a partition's head")))?;
+        partitions.insert(head.0, head.1);
     }
-    let state = Arc::new(State { r: body.r, written_ms: body.written_ms, partitions, items });
-    Ok(StateHead { head: Head { body: Bytes::new(), ..head }, pages, unknown: body.unknown, state })
+    let at = WalPosition { wal_id: r.wal_id, group: r.group };
+    let state = Arc::new(State { r: at, written_ms, partitions, items });
+    let head = Head { body: Bytes::new(), ..head };
+    Ok(StateHead { head, pages, carried, unknown: (unknown, r.unknown), state })
 }
 
-fn parse_end(name: &str, value: &Json) -> Option<((Uuid, i32), PartitionEnd)> {
-    let (id, number) = name.split_once('/')?;
-    let (log_end, manifest) = value.read().ok()?;
-    Some(((id.parse().ok()?, number.parse().ok()?), PartitionEnd { log_end, manifest }))
+fn parse_head(key: &str, value: &Json) -> Option<((Uuid, i32), Hint)> {
+    let (id, number) = key.strip_prefix(PARTITION)?.split_once('/')?;
+    let (version, nonce) = value.read().ok()?;
+    Some(((id.parse().ok()?, number.parse().ok()?), Hint { number: version, nonce }))
 }
 
 fn damaged(bucket: &Bucket, chain: &Chain, number: u64, reason: String) -> ArchiveError {
@@ -220,6 +194,27 @@ impl StateHead {
     pub(super) fn epoch(&self) -> u32 {
         self.head.epoch
     }
+
+    /// What its writer said of its WAL.
+    pub(super) fn wal(&self) -> Option<&Json> {
+        self.head.wal.as_ref()
+    }
+
+    /// Refuses, by name, a state that this build may read, but not follow with another.
+    pub(super) fn check_writable(&self, bucket: &Bucket) -> Result<(), ArchiveError> {
+        chain(bucket).check_writable(&self.head)?;
+        pages::check_writable(&self.carried).map_err(|e| self.refused(bucket, &e))
+    }
+
+    fn check_collectable(&self, bucket: &Bucket) -> Result<(), ArchiveError> {
+        chain(bucket).check_collectable(&self.head)?;
+        pages::check_collectable(&self.carried).map_err(|e| self.refused(bucket, &e))
+    }
+
+    fn refused(&self, bucket: &Bucket, e: &EnvelopeError) -> ArchiveError {
+        let path = bucket.store().url_of(&chain(bucket).path_of(self.head.number));
+        ArchiveError::Refused { path, reason: format!("its pages: {e}") }
+    }
 }
 
 impl StateChain {
@@ -229,15 +224,16 @@ impl StateChain {
         bucket: &Bucket,
         ownership: &Ownership,
         mut head: Option<StateHead>,
-        partitions: &PartitionEnds,
+        partitions: &PartitionHeads,
     ) -> Result<Self, CommitError> {
-        let (chain, epoch) = (chain(bucket), ownership.epoch());
+        let chain = chain(bucket);
         let path = bucket.store().url_of(chain.prefix());
         for _ in 0..ATTEMPTS_MAX {
             if let Some(head) = head.as_ref().filter(|head| head.epoch() >= ownership.claim().born) {
                 let newest = Current::new(head.state.clone());
                 let writer = tokio::sync::Mutex::new(Writer { head: head.clone(), undecided: false });
-                return Ok(Self(Arc::new(Inner { bucket: bucket.clone(), chain, epoch, newest, writer })));
+                let (bucket, ownership) = (bucket.clone(), ownership.clone());
+                return Ok(Self(Arc::new(Inner { bucket, chain, ownership, newest, writer })));
             }
             let state = State {
                 r: WalPosition { wal_id: ownership.claim().wal_id, group: 0 },
@@ -245,10 +241,9 @@ impl StateChain {
                 partitions: partitions.clone(),
                 items: head.as_ref().map(|head| head.state.items.clone()).unwrap_or_default(),
             };
-            head = match write(bucket, &chain, epoch, head.as_ref(), state).await? {
-                Written::Head(head) => Some(head),
-                Written::Lost => read(bucket).await?,
-                Written::Fenced(epoch) => return Err(CommitError::Fenced { path, epoch }),
+            head = match write(bucket, &chain, ownership, head.as_ref(), state).await? {
+                Some(head) => Some(head),
+                None => read(bucket).await?,
             };
         }
         let reason = "the old owner still writes, faster than it can be fenced".to_owned();
@@ -259,10 +254,7 @@ impl StateChain {
     pub(super) async fn number_to_collect(&self) -> Result<u64, ArchiveError> {
         let writer = self.0.writer.lock().await;
         let head = &writer.head.head;
-        envelope::check_writable(&STATE, &head.features).map_err(|e| ArchiveError::Refused {
-            path: self.0.bucket.store().url_of(&self.0.chain.path_of(head.number)),
-            reason: e.to_string(),
-        })?;
+        writer.head.check_collectable(&self.0.bucket)?;
         Ok(head.number)
     }
 
@@ -276,10 +268,10 @@ impl StateChain {
     pub async fn commit(
         &self,
         r: WalPosition,
-        partitions: PartitionEnds,
+        partitions: PartitionHeads,
         fold: impl Fn(WalPosition, &mut Items),
     ) -> Result<Arc<State>, CommitError> {
-        let Inner { bucket, chain, epoch, .. } = &*self.0;
+        let Inner { bucket, chain, ownership, .. } = &*self.0;
         let mut writer = self.0.writer.lock().await;
         let path = || bucket.store().url_of(chain.prefix());
         for _ in 0..ATTEMPTS_MAX {
@@ -298,13 +290,9 @@ impl StateChain {
             fold(head.r, &mut items);
             let state = State { r, written_ms: bucket.clock().now_ms(), partitions: partitions.clone(), items };
             writer.undecided = true;
-            match write(bucket, chain, *epoch, Some(&writer.head), state).await? {
-                Written::Head(head) => {
-                    *writer = Writer { head, undecided: false };
-                    return Ok(self.publish(&writer));
-                }
-                Written::Lost => {}
-                Written::Fenced(epoch) => return Err(CommitError::Fenced { path: path(), epoch }),
+            if let Some(head) = write(bucket, chain, ownership, Some(&writer.head), state).await? {
+                *writer = Writer { head, undecided: false };
+                return Ok(self.publish(&writer));
             }
         }
         let reason = format!("{ATTEMPTS_MAX} attempts lost against others of the same epoch");
@@ -312,10 +300,10 @@ impl StateChain {
     }
 
     async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
-        let Inner { bucket, chain, epoch, .. } = &*self.0;
+        let Inner { bucket, chain, ownership, .. } = &*self.0;
         let path = || bucket.store().url_of(chain.prefix());
         let head = read_after(bucket, &writer.head).await?;
-        if head.epoch() > *epoch {
+        if head.epoch() > ownership.epoch() {
             return Err(CommitError::Fenced { path: path(), epoch: Some(head.epoch()) });
         }
         *writer = Writer { head, undecided: false };
@@ -330,93 +318,60 @@ impl StateChain {
     }
 }
 
-enum Written {
-    Head(StateHead),
-    Lost,
-    Fenced(Option<u32>),
-}
-
-/// Writes the pages that are new, then the version.
+/// Writes the pages that are new, then the version; none: somebody of the same or a lower epoch came first.
 async fn write(
     bucket: &Bucket,
     chain: &Chain,
-    epoch: u32,
+    ownership: &Ownership,
     on: Option<&StateHead>,
     state: State,
-) -> Result<Written, CommitError> {
-    let store = bucket.store();
-    let name = |shard: usize| format!("{}/page-{shard:05}-{epoch}-{}.json", layout::STATE, bucket.random().hex16());
-    let (items, objects) = place(&state, on.map_or(&[], |on| &on.pages), name);
-    for (name, object) in objects {
-        let mut upload = store.upload(&name).await?;
-        upload.write(object).await?;
-        upload.finish().await?;
+) -> Result<Option<StateHead>, CommitError> {
+    if let Some(on) = on {
+        on.check_writable(bucket)?;
     }
-    let pages = match &items {
-        Place::Inline(_) => Vec::new(),
-        Place::Pages(pages) => pages.clone(),
-    };
+    let carried = on.map(|on| on.carried.clone()).unwrap_or_default();
+    let none = (Vec::new(), Vec::new());
+    let old = on.map_or(&none, |on| &on.pages);
+    let name = |kind: &str, shard| pages::name(kind, shard, ownership.epoch(), &bucket.random().hex16());
+    let (partitions, items, objects) = place(&state, old, &carried, name);
+    pages::upload(bucket.store(), objects).await?;
+    let pages = (partitions.pages().to_vec(), items.pages().to_vec());
     let unknown = on.map(|on| on.unknown.clone()).unwrap_or_default();
-    let body = Body { r: state.r, written_ms: state.written_ms, items, unknown };
-    Ok(match chain.commit(on.map(|on| &on.head), epoch, &body).await? {
-        Outcome::Committed(head) => {
-            let head = Head { body: Bytes::new(), ..head };
-            Written::Head(StateHead { head, pages, unknown: body.unknown, state: Arc::new(state) })
-        }
-        Outcome::Lost(_) => Written::Lost,
-        Outcome::Fenced { epoch } => Written::Fenced(epoch),
+    let WalPosition { wal_id, group } = state.r;
+    let r = R { wal_id, group, unknown: unknown.1.clone() };
+    let body = Body { r, written_ms: state.written_ms, partitions, items, unknown: unknown.0.clone() };
+    Ok(match ownership.commit(chain, on.map(|on| &on.head), &body).await? {
+        Written::Head(head) => Some(StateHead { head, pages, carried, unknown, state: Arc::new(state) }),
+        Written::Lost => None,
     })
 }
 
-/// Where the items go, and the pages that have to be written: those that say something else than at their place before.
-fn place(state: &State, old: &[Option<ObjectRef>], name: impl Fn(usize) -> String) -> (Place, Vec<(String, Bytes)>) {
-    let ends = state
+/// Where partitions and items go, and the pages that have to be written.
+fn place(
+    state: &State,
+    old: &(Pages, Pages),
+    carried: &Carried,
+    name: impl Fn(&str, usize) -> String,
+) -> (Place, Place, Vec<(String, Bytes)>) {
+    let heads = state
         .partitions
         .iter()
-        .map(|((id, number), end)| (format!("{PARTITION}{id}/{number}"), Json::of(&(end.log_end, end.manifest))));
-    let all: Items = ends.chain(state.items.clone()).collect();
-    let bytes = serde_json::to_vec(&all).expect("a map with text keys is JSON").len();
-    if bytes <= INLINE_BYTES {
-        return (Place::Inline(all), Vec::new());
-    }
-    let shards = shards(bytes, old.len());
-    let mut split = vec![Items::new(); shards];
-    for (key, value) in all {
-        split[crc32c::crc32c(key.as_bytes()) as usize % shards].insert(key, value);
-    }
+        .map(|((id, number), head)| (format!("{PARTITION}{id}/{number}"), Json::of(&(head.number, &head.nonce))));
+    let partitions: Items = heads.collect();
+    let items = state.items.clone();
+    let inline = pages::are_inline(pages::size_of(&partitions), pages::size_of(&items));
     let mut objects = Vec::new();
-    let mut pages = Vec::with_capacity(shards);
-    for (shard, items) in split.into_iter().enumerate() {
-        if items.is_empty() {
-            pages.push(None);
-            continue;
+    let mut put = |all: Items, inline: bool, kind: &str, most: usize, old: &Pages| match inline {
+        true => Place::Inline(all),
+        false => {
+            let (pages, new) = pages::spread(all, most, old, carried, |shard| name(kind, shard));
+            objects.extend(new);
+            Place::Pages(pages)
         }
-        let page = Page { shard: number(shard), shards: number(shards), items };
-        let object = envelope::encode(&STATE_PAGE, &Features::default(), &page).expect("a map with text keys is JSON");
-        let (crc32c, bytes) = (format!("{:08x}", crc32c::crc32c(&object)), object.len() as u64);
-        let same = old.get(shard).and_then(Option::as_ref).filter(|old| (&old.crc32c, old.bytes) == (&crc32c, bytes));
-        pages.push(Some(match same {
-            Some(same) => same.clone(),
-            None => {
-                let name = name(shard);
-                objects.push((name.clone(), object));
-                ObjectRef { name, crc32c, bytes, unknown: Unknown::new() }
-            }
-        }));
-    }
-    (Place::Pages(pages), objects)
-}
-
-fn number(shard: usize) -> u32 {
-    u32::try_from(shard).unwrap_or(u32::MAX)
-}
-
-/// As many shards as before while that is about right, so that few pages change.
-fn shards(bytes: usize, old: usize) -> usize {
-    match old {
-        old if old > 0 && (PAGE_BYTES / 4..=PAGE_BYTES * 2).contains(&(bytes / old)) => old,
-        _ => (bytes / PAGE_BYTES).next_power_of_two().min(1 << 16),
-    }
+    };
+    let partitions = put(partitions, inline.0, "p", pages::PAGES / 2, &old.0);
+    let items = put(items, inline.1, "", pages::PAGES, &old.1);
+    (partitions, items, objects)
 }
 
 #[cfg(test)]

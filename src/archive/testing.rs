@@ -105,6 +105,8 @@ pub fn disk_of(ownership: &Ownership, last_group: u64, ends: BTreeMap<(Uuid, i32
         wal_id: claim.wal_id,
         born: claim.born,
         last_group,
+        last_crc: 7,
+        followed: false,
         ends,
         may_be_short: false,
     }
@@ -112,7 +114,7 @@ pub fn disk_of(ownership: &Ownership, last_group: u64, ends: BTreeMap<(Uuid, i32
 
 /// A claim of broker 1.
 pub fn claim(disk: Disk, take_over: bool) -> Claim {
-    Claim { broker_id: 1, address: "127.0.0.1:9092".into(), disk, take_over }
+    Claim { broker_id: 1, address: "127.0.0.1:9092".into(), disk, lock: None, take_over }
 }
 
 /// A whole start.

@@ -2,7 +2,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 pub(super) use self::version::{AT_ONCE, TopicHead, read, read_heads, read_new};
@@ -11,9 +10,10 @@ use self::version::{TOPIC, bury, chain, live};
 use super::error::{ArchiveError, CommitError};
 use super::layout::{self, BadTopicName};
 use super::manifest::{PartitionArchive, Place};
+use super::owner::Written;
 use super::{Bucket, Ownership};
 use crate::base::Uuid;
-use crate::store::chain::{Chain, Head, Outcome};
+use crate::store::chain::Chain;
 use crate::store::envelope;
 
 mod version;
@@ -139,7 +139,10 @@ impl Topics {
         let born = ownership.claim().born;
         let old: Vec<String> = {
             let slots = topics.slots();
-            let is_old = |slot: &Slot| slot.newest.as_ref().is_some_and(|newest| newest.head.epoch < born);
+            // One that asks for what this build does not have stays as it is: nothing is appended to its partitions.
+            let is_old = |slot: &Slot| {
+                slot.newest.as_ref().is_some_and(|newest| newest.head.epoch < born && newest.check_writable().is_ok())
+            };
             slots.iter().filter(|(_, slot)| is_old(slot)).map(|(name, _)| name.clone()).collect()
         };
         let change = |version: Option<&TopicVersion>| Ok(version.cloned());
@@ -153,6 +156,16 @@ impl Topics {
                 other => unexpected(bucket, &other),
             })?;
         Ok(topics)
+    }
+
+    /// Topics to whose partitions nothing may be appended, and why: their chains ask for what this build does not have.
+    pub(super) fn refused(&self) -> Vec<(String, String)> {
+        let slots = self.slots();
+        let refused = slots.iter().filter_map(|(name, slot)| {
+            let reason = slot.newest.as_ref()?.check_writable().err()?;
+            Some((name.clone(), format!("{}: {reason}", self.url(name))))
+        });
+        refused.collect()
     }
 
     /// Live topics, ascending by name.
@@ -443,7 +456,6 @@ impl Topics {
         change: &Step<'_>,
         made: &[PartitionArchive],
     ) -> Result<TopicVersion, TopicError> {
-        let epoch = self.0.ownership.epoch();
         for _ in 0..ATTEMPTS_MAX {
             self.finish(name).await?;
             let newest = self.slots().get(name).and_then(|slot| slot.newest.clone());
@@ -455,18 +467,13 @@ impl Topics {
             let attempt = Attempt { version: version.clone(), made: made.to_vec() };
             let on = newest.as_ref().map(|newest| newest.head.clone());
             self.slots().insert(name.to_owned(), Slot { newest, undecided: Some(attempt) });
-            let outcome = chain(&self.0.bucket, name).commit(on.as_ref(), epoch, &version).await;
-            match outcome.map_err(CommitError::from)? {
-                Outcome::Committed(head) => {
-                    let head = Head { body: Bytes::new(), ..head };
+            match self.0.ownership.commit(&chain(&self.0.bucket, name), on.as_ref(), &version).await? {
+                Written::Head(head) => {
                     let newest = Some(TopicHead { head, version: version.clone() });
                     self.slots().insert(name.to_owned(), Slot { newest, undecided: None });
                     return Ok(version);
                 }
-                Outcome::Lost(_) => {}
-                Outcome::Fenced { epoch } => {
-                    return Err(CommitError::Fenced { path: self.url(name), epoch }.into());
-                }
+                Written::Lost => {}
             }
         }
         let reason = format!("{ATTEMPTS_MAX} attempts lost against others");

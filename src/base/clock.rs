@@ -58,6 +58,17 @@ impl Clock {
         }
     }
 
+    /// Time since the machine was booted, suspended or not: unlike [`Clock::elapsed`] it knows of a sleep of the machine.
+    pub fn boottime(&self) -> Duration {
+        #[cfg(target_os = "linux")]
+        if matches!(&*self.0, Source::Real { .. }) {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+            return Duration::new(seconds, nanos);
+        }
+        self.elapsed()
+    }
+
     /// Moves a manual clock on, wall time and elapsed time alike; does nothing to others.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { wall_ms, elapsed_ms } = &*self.0 {

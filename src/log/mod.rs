@@ -49,7 +49,7 @@
 //! | `mover` | seal, upload, commit, release; retention; collection |
 //! | `open` | the order of a start |
 //! | `types` | what goes in and comes out: plain data |
-//! | `fence` | whether this broker may still answer |
+//! | `fence`, `watch` | whether this broker may still answer |
 mod broker_settings;
 mod bucket;
 pub mod cold;
@@ -77,6 +77,7 @@ mod topics;
 mod transactions;
 mod types;
 mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -209,7 +210,7 @@ impl Log {
         report: StartReport,
         options: Options,
     ) -> Self {
-        core.env.tasks.hot.spawn(open::watch_owner(core.clone()));
+        core.env.tasks.hot.spawn(watch::watch_owner(core.clone()));
         core.env.tasks.cold.spawn(mover.clone().run());
         Self(Arc::new(Inner { core, registry, mover, report, options }))
     }
@@ -393,6 +394,7 @@ impl Log {
         unsealed.extend(inner.registry.strangers().iter().map(|(topic, partition)| {
             format!("partition {partition} of topic id {topic}, which no topic names: its records are in the WAL only")
         }));
+        unsealed.extend(inner.registry.unserved());
         if !inner.core.state.behind().is_empty() {
             unsealed.push("the newest changes of groups and transactions are in the WAL only".to_owned());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cold::ColdReader;
 use super::core::Core;
 use super::defaults::{Changed, Defaults};
-use super::fence::{Fence, Look};
+use super::fence::{Fence, STALE};
 use super::mover::Mover;
 use super::recovery::{Beginning, Doubts, Held, UnknownLoss};
 use super::state::{self, Behind, StateLog};
@@ -17,7 +17,7 @@ use super::{Env, Log, OpenError, Options, StartReport, Waiting};
 use crate::archive::bucket::OpenMode;
 use crate::archive::collect::{CollectOptions, Collector};
 use crate::archive::manifest::Producers;
-use crate::archive::owner::{self, Claim, Disk, OwnerError, WalPlan};
+use crate::archive::owner::{self, Claim, Disk, LockFile, OwnerError, WalPlan};
 use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
 use crate::base::Uuid;
@@ -34,8 +34,6 @@ const WAL_ID_FILE: &str = "wal-id";
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// How long a start may wait for the store without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// A look at the owner chain that takes longer counts as no answer.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Log {
     /// Opens a log: recovers the WAL, opens and claims the bucket, loads topics and manifests, starts the mover. While the
@@ -67,7 +65,7 @@ impl Log {
         options.wal.dir = options.data_dir.join("wal");
         options.wal.tail_bytes = env.limits.tail_bytes();
         super::settings::check(&options.topic_defaults).map_err(|e| OpenError::Refused(e.to_string()))?;
-        let (recovered, found) = recover(&env, fs.clone(), &options).await?;
+        let (mut recovered, mut found) = recover(&env, fs.clone(), &options).await?;
         let mut lines = found.lines(&recovered);
         let wait = Wait { url: store.display(), on: options.waiting.clone() };
         let bucket = wait.until(|| async {
@@ -75,17 +73,25 @@ impl Log {
             Bucket::open(store.clone(), mode, &env.limits).await.map_err(archive_error)
         });
         let bucket = bucket.await?;
-        let claim = claim_of(&options, &recovered, &found, &*fs, &env)?;
+        let lock = lock_of(&*fs, &options.wal.dir);
+        let claim = claim_of(&options, &recovered, &found, &*fs, lock, &env)?;
         let owned = wait.until(|| async {
             let survey = Survey::load(&bucket).await.map_err(archive_error)?;
             let ownership = owner::claim(&survey, &claim).await.map_err(owner_error)?;
             Ok((survey, ownership))
         });
         let (survey, ownership) = owned.await?;
-        let fence = Fence::new(env.clock.clone());
+        if let Some(known) = ownership.known_group().filter(|known| *known > recovered.last_group) {
+            recovered.go_on_above(known); // after an accepted loss: no group number is used twice
+        }
+        let fence = Fence::new(env.clock.clone(), ownership.looked_at());
+        let entry = ownership.entry();
+        found.doubts.end_is_uncertain |= entry.leaves_gap;
         let identity = identity_of(&bucket, &ownership, options.broker_id);
         let wal = start_wal(recovered, identity, fs.clone(), &options, &env, &fence)?;
         let _ = fs.remove(&options.data_dir.join(WAL_ID_FILE)); // the WAL's own header says it from now on
+        let told = wal.clone();
+        ownership.tell_of_wal(move || Some(told.last_synced()));
         let keep_wal = ownership.wal() == WalPlan::Continue;
         let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
         if ownership.lost_wal() {
@@ -107,11 +113,15 @@ impl Log {
         let registry = Arc::new(Registry::new(core.clone(), archive.topics, defaults, options.num_partitions));
         let loaded = registry.load(archive.partitions, |p, known| found.beginning(p, known, &mut lines));
         loaded.await.map_err(archive_error)?;
+        lines.extend(registry.pin_unserved(archive.unloaded));
         registry.pin_strangers(found.strangers(released_below(&archive.state.head(), identity.wal_id)));
         lines.extend(registry.strangers().iter().map(|(topic, partition)| {
             format!("the WAL holds records of partition {partition} of topic id {topic}, which no topic names: they stay in it")
         }));
         registry.record_gaps().await.map_err(|e| OpenError::Refused(e.to_string()))?;
+        if entry.waits {
+            wait_for_last_life(&core, &wait).await?;
+        }
         let mover = Mover::new(core.clone(), registry.clone(), store, archive.state, identity.wal_id, collector);
         mover.raise_reservations().await.map_err(commit_error)?;
         let report = StartReport { cluster_id: bucket.cluster_id(), epoch: ownership.epoch(), lines };
@@ -294,6 +304,7 @@ fn claim_of(
     recovered: &Recovered,
     found: &FromWal,
     fs: &dyn FileSystem,
+    lock: Option<LockFile>,
     env: &Env,
 ) -> Result<Claim, OpenError> {
     let disk = match recovered.identity {
@@ -303,12 +314,43 @@ fn claim_of(
             wal_id: id.wal_id,
             born: id.born,
             last_group: recovered.last_group,
+            last_crc: recovered.rest.last_crc,
+            followed: recovered.torn.is_some() || recovered.newer_beyond,
             ends: found.ends(),
             may_be_short: found.may_be_short(),
         },
         None => Disk::Empty { wal_id: remembered_wal_id(fs, &options.data_dir, env)? },
     };
-    Ok(Claim { broker_id: options.broker_id, address: options.address.clone(), disk, take_over: options.take_over })
+    let (broker_id, address, take_over) = (options.broker_id, options.address.clone(), options.take_over);
+    Ok(Claim { broker_id, address, disk, lock, take_over })
+}
+
+/// The lock that recovery holds on the WAL's directory; none on a file system that has no such file.
+fn lock_of(fs: &dyn FileSystem, dir: &Path) -> Option<LockFile> {
+    let (device, inode) = fs.id(&wal::lock_path(dir)).ok()?;
+    Some(LockFile::new(fs.boot(), device, inode))
+}
+
+/// The last life may still run, on this disk from another machine or on the one that this is a copy of: it has looked at the
+/// owner chain, or fallen silent, when this returns.
+async fn wait_for_last_life(core: &Core, wait: &Wait) -> Result<(), OpenError> {
+    let rest = (core.ownership.looked_at() + STALE).saturating_sub(core.env.clock.boottime());
+    tracing::info!(
+        seconds = rest.as_secs(),
+        "the last owner may still run on a copy of this disk: waiting until it has noticed"
+    );
+    tokio::time::sleep(rest).await;
+    let found = wait.until(|| async {
+        let began = core.env.clock.boottime();
+        Ok((began, core.ownership.look().await.map_err(archive_error)?))
+    });
+    match found.await? {
+        (began, owner::Look::Ours) => core.fence.looked(began, super::fence::Look::Ours),
+        (_, owner::Look::Foreign { who, .. }) => {
+            return Err(OpenError::Refused(format!("{who} took the bucket over while this broker started")));
+        }
+    }
+    Ok(())
 }
 
 /// The id that a WAL on this empty disk gets: the one that an earlier, cut start had chosen, or a new one.
@@ -371,23 +413,6 @@ fn remove_old_wal(fs: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
         fs.sync_dir(dir)
     };
     remove().map_err(|e| OpenError::Refused(format!("{}: the old WAL cannot be removed: {e}", dir.display())))
-}
-
-/// Looks at the owner chain until the service ends.
-pub(super) async fn watch_owner(core: Arc<Core>) {
-    while core.fence.reason().is_none() {
-        core.fence.next_look().await;
-        let began = core.env.clock.elapsed();
-        let look = match tokio::time::timeout(LOOK_TIMEOUT, core.ownership.look()).await {
-            Ok(Ok(owner::Look::Ours)) => Look::Ours,
-            Ok(Ok(owner::Look::Foreign { epoch, by })) => Look::Foreign(format!(
-                "broker {} at {} took the bucket over (epoch {epoch}); this one stops. What it had not sealed is in {}",
-                by.broker_id, by.address, "its WAL only: see `esker wal export`"
-            )),
-            Ok(Err(_)) | Err(_) => Look::Away,
-        };
-        core.fence.looked(began, look);
-    }
 }
 
 fn store_error(error: StoreError) -> OpenError {

@@ -172,6 +172,10 @@ impl Partition {
         permit: Option<BytePermit>,
         transactional: bool,
     ) -> Result<Pending, AppendError> {
+        self.0.core.fence.may_write().map_err(AppendError::Storage)?;
+        if let Some(reason) = self.0.archive.refusal() {
+            return Err(AppendError::Storage(format!("{}-{}: {reason}", self.topic(), self.number())));
+        }
         let settings = self.settings();
         let now_ms = self.0.core.env.clock.now_ms();
         let batch = one_batch(records)?;

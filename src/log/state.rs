@@ -119,8 +119,9 @@ impl Drop for UnderWay {
 /// A frame of state for the WAL, and who learns that it is durable. Counts as under way until the WAL is done with it.
 ///
 /// # Errors
-/// [`AppendError::NotServing`] after [`StateLog::close`].
+/// [`AppendError::NotServing`] after [`StateLog::close`]; [`AppendError::Storage`] while the store refuses this broker.
 pub(super) fn frame(core: &Arc<Core>, changes: Changes) -> Result<(Append, oneshot::Receiver<()>), AppendError> {
+    core.fence.may_write().map_err(AppendError::Storage)?;
     let body = encode(changes.clone());
     let meta = FrameMeta {
         kind: FrameKind::STATE,

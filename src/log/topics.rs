@@ -12,6 +12,7 @@ use super::settings::{self, TopicSettings, Values};
 use super::{AppendError, NewTopic, TopicError, TopicInfo};
 use crate::archive::collect::CollectOptions;
 use crate::archive::manifest::Producers;
+use crate::archive::start::Unloaded;
 use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
 use crate::base::{Current, Limits, Uuid};
 
@@ -41,6 +42,8 @@ pub(super) struct Registry {
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     live: RwLock<Index>,
     strangers: RwLock<BTreeMap<(Uuid, i32), u64>>,
+    /// Why topics are not served that the bucket has.
+    unserved: RwLock<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -55,7 +58,7 @@ impl Registry {
     pub fn new(core: Arc<Core>, archive: Topics, defaults: Defaults, default_partitions: i32) -> Self {
         let live = RwLock::default();
         let (defaults, changing) = (Current::new(defaults), Arc::default());
-        Self { core, archive, defaults, default_partitions, changing, live, strangers: RwLock::default() }
+        Self { core, archive, defaults, default_partitions, changing, live, strangers: RwLock::default(), unserved: RwLock::default() }
     }
 
     /// Adds the topics of the bucket at a start; `begin` says what a partition begins with, given its producers as of the
@@ -78,6 +81,9 @@ impl Registry {
         for topic in self.archive.list() {
             let settings = self.in_force_or_defaults(&topic);
             let made = made.remove(&topic.id).unwrap_or_default();
+            if i32::try_from(made.len()) != Ok(topic.partitions) {
+                continue; // its other partitions could not be loaded: see `pin_unserved`
+            }
             let of = |(archive, from_wal)| self.partition_of(&topic.name, &settings, archive, from_wal);
             let partitions = made.into_iter().map(of).collect();
             self.insert(&topic, partitions);
@@ -127,6 +133,23 @@ impl Registry {
     /// Whether the chain of its name says that a topic is gone. An id that no chain knows is not.
     pub fn is_gone(&self, topic: Uuid) -> bool {
         self.archive.is_dead(topic)
+    }
+
+    /// Takes note of topics of which a partition could not be loaded: they are not served, nothing of them is released, and the
+    /// rest of the broker goes on. One line for each partition.
+    pub fn pin_unserved(&self, unloaded: BTreeMap<(Uuid, i32), Unloaded>) -> Vec<String> {
+        let line = |((_, number), unloaded): (&(Uuid, i32), &Unloaded)| {
+            format!("topic '{}' is not served, for partition {number} could not be loaded: {}", unloaded.topic, unloaded.error)
+        };
+        let lines: Vec<String> = unloaded.iter().map(line).collect();
+        lines.iter().for_each(|line| tracing::error!("{line}"));
+        self.unserved.write().unwrap_or_else(PoisonError::into_inner).clone_from(&lines);
+        lines
+    }
+
+    /// Why topics are not served that the bucket has.
+    pub fn unserved(&self) -> Vec<String> {
+        self.unserved.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes note of partitions that the WAL holds something of that may be needed, and that no topic names: their first groups

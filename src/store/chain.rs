@@ -2,10 +2,11 @@
 //!
 //! Objects are `<prefix>/<number, 20 digits>.json`, numbers from 1 without holes, each an envelope whose body is
 //! ```text
-//! {"number":7,"nonce":"16 hex digits","after":"nonce of version 6, or null","epoch":3,"body":{…}}
+//! {"number":7,"nonce":"16 hex digits","after":"nonce of version 6, or null","epoch":3,"wal":{…},"body":{…}}
 //! ```
 //! The nonce is fresh for every call of [`Chain::commit`], so that a writer whose request was applied but answered with an
 //! error recognizes its own success. `after` ties a version to the one that it was built on.
+//! `wal` is what the writer says of its WAL, if it has one: kept as text, and not looked into here.
 //!
 //! # Why there is one winner
 //! 1. The store lets one creator of a key succeed, so as long as nothing is deleted, of all that build on version n one
@@ -20,6 +21,9 @@
 //! 5. A request may be applied although its answer says otherwise, also later. It carries the same number and nonce, so
 //!    it is either the version that its writer goes on to find, or refused as existing.
 //!
+//! An object at a number that cannot be read ([`Outcome::Unreadable`]) is not ours either: whoever owns the chain decides what
+//! it means. It is read twice before it is believed.
+//!
 //! Two things are asked of the world: no request is applied, and no listing is old, by as long as versions are kept after
 //! they were superseded ([`Chain::collect`]).
 use bytes::Bytes;
@@ -27,8 +31,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::{self, EnvelopeError, Features, Schema};
+use super::envelope::{self, EnvelopeError, Features, Schema, Unknown};
 use super::{Create, Kind, LIST_PAGE, Store, StoreError};
+use crate::base::Json;
 
 mod collect;
 
@@ -36,6 +41,8 @@ pub use collect::{Keep, Lowest, Old};
 
 /// Versions read one by one before a listing is asked for a short cut.
 const STEPS_BEFORE_LISTING: u64 = 16;
+/// The largest version that is written: a quarter of what can be read, so that no chain grows until it cannot be read.
+pub const VERSION_BYTES_MAX: usize = 16 << 20;
 
 /// One version of a chain, as read or as committed. What a writer remembers to build upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +55,38 @@ pub struct Head {
     pub after: Option<String>,
     /// Epoch of the broker that wrote it.
     pub epoch: u32,
+    /// What its writer said of its WAL.
+    pub wal: Option<Json>,
     /// What the version asks of readers and of its successor's writer.
     pub features: Features,
+    /// Fields beside the body that this build does not know: carried on by the next version.
+    pub unknown: Unknown,
     /// The domain's body: one JSON value.
     pub body: Bytes,
+}
+
+/// A version that somebody remembers: its number, and what tells it from any other that was tried there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// From 1 up.
+    pub number: u64,
+    /// Its nonce.
+    pub nonce: String,
+}
+
+/// What a writer says of itself in each version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its epoch.
+    pub epoch: u32,
+    /// What it says of its WAL.
+    pub wal: Option<Json>,
+}
+
+impl From<u32> for Stamp {
+    fn from(epoch: u32) -> Self {
+        Self { epoch, wal: None }
+    }
 }
 
 /// How a commit ended.
@@ -67,6 +102,9 @@ pub enum Outcome {
         /// The epoch that fenced us, where it is known.
         epoch: Option<u32>,
     },
+    /// Something lies at our number, or at the one that we built on, that cannot be read: of a later build, or damaged. It
+    /// was read twice. In the chain of owners it is a foreign claim.
+    Unreadable(ChainError),
 }
 
 /// Why a chain could not be read, or a commit not decided.
@@ -95,6 +133,11 @@ pub enum ChainError {
 }
 
 impl ChainError {
+    /// Whether there is an object, and nothing can be made of it.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Envelope { .. } | Self::Store(StoreError { kind: Kind::Corrupt, .. }))
+    }
+
     /// Whether the same call may succeed later without anybody's doing.
     pub fn is_retriable(&self) -> bool {
         match self {
@@ -119,7 +162,11 @@ struct Version<B> {
     nonce: String,
     after: Option<String>,
     epoch: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wal: Option<Json>,
     body: B,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 /// What was found at a number.
@@ -127,6 +174,14 @@ enum At {
     Nothing,
     Ours,
     Foreign(Head),
+    Unreadable(ChainError),
+}
+
+/// What lies at the number that a commit tried.
+enum Settled {
+    Ours,
+    Taken(Head),
+    Unreadable(ChainError),
 }
 
 impl Chain {
@@ -158,12 +213,17 @@ impl Chain {
         self.head_by_listing().await
     }
 
-    /// The newest version, looked for from version `hint` up: if that is there, a listing is spared.
-    pub async fn head_near(&self, hint: u64) -> Result<Option<Head>, ChainError> {
-        let Some(near) = self.get(hint).await? else { return self.head(None).await };
-        let head = self.upwards(near.clone()).await?;
-        if head.number == near.number || self.holds(&near).await? {
-            return Ok(Some(head));
+    /// The newest version, with its body, looked for from `hint` up: if that is still there, a listing is spared. A version
+    /// of another nonce at its number is not begun with: it may be what a sleeper left where all was collected.
+    pub async fn head_near(&self, hint: &Hint) -> Result<Option<Head>, ChainError> {
+        match self.get(hint.number).await? {
+            Some(near) if near.nonce == hint.nonce => {
+                let head = self.upwards(near.clone()).await?;
+                if head.number == near.number || self.holds(&near).await? {
+                    return Ok(Some(head));
+                }
+            }
+            _ => {}
         }
         self.head_by_listing().await
     }
@@ -241,6 +301,14 @@ impl Chain {
         }
     }
 
+    /// One version; what cannot be read is read again, for bytes may be spoilt on the way.
+    pub async fn get_twice(&self, number: u64) -> Result<Option<Head>, ChainError> {
+        match self.get(number).await {
+            Err(e) if e.is_unreadable() => self.get(number).await,
+            read => read,
+        }
+    }
+
     fn open(&self, number: u64, object: &Bytes) -> Result<Head, ChainError> {
         let path = || self.store.url_of(&self.path_of(number));
         let failed = |source| ChainError::Envelope { path: path(), source };
@@ -250,9 +318,9 @@ impl Chain {
             let reason = format!("it says that it is version {}", version.number);
             return Err(failed(EnvelopeError::Malformed { kind: self.schema.kind, reason }));
         }
-        let Version { nonce, after, epoch, body, .. } = version;
+        let Version { nonce, after, epoch, wal, body, unknown, .. } = version;
         let body = Bytes::from(String::from(Box::<str>::from(body)));
-        Ok(Head { number, nonce, after, epoch, features: opened.features, body })
+        Ok(Head { number, nonce, after, epoch, wal, features: opened.features, unknown, body })
     }
 
     /// Numbers of the versions that a listing shows, ascending: for display, `--as-of` and checks, not for deciding.
@@ -273,30 +341,38 @@ impl Chain {
 /// Committing.
 impl Chain {
     /// Tries to make `body` the version after `on` (`None`: version 1), which keeps the features of `on`.
-    pub async fn commit(&self, on: Option<&Head>, epoch: u32, body: &impl Serialize) -> Result<Outcome, ChainError> {
+    pub async fn commit(
+        &self,
+        on: Option<&Head>,
+        stamp: impl Into<Stamp>,
+        body: &impl Serialize,
+    ) -> Result<Outcome, ChainError> {
+        let stamp = stamp.into();
+        let epoch = stamp.epoch;
         if let Some(on) = on {
             self.check_writable(on)?;
             if on.epoch > epoch {
                 return Ok(Outcome::Fenced { epoch: Some(on.epoch) });
             }
         }
-        let (ours, object) = self.successor(on, epoch, body)?;
-        let taken = self.settle(&ours, &object).await?;
-        if let Some(taken) = &taken
-            && taken.epoch > epoch
-        {
-            return Ok(Outcome::Fenced { epoch: Some(taken.epoch) });
-        }
+        let (ours, object) = self.successor(on, stamp, body)?;
+        let taken = match self.settle(&ours, &object).await? {
+            Settled::Ours => None,
+            Settled::Taken(taken) if taken.epoch > epoch => return Ok(Outcome::Fenced { epoch: Some(taken.epoch) }),
+            Settled::Taken(taken) => Some(taken),
+            Settled::Unreadable(e) => return Ok(Outcome::Unreadable(e)),
+        };
         let there = taken.as_ref().unwrap_or(&ours);
         match self.confirm(on, there).await {
             Ok(Some(fenced)) => Ok(fenced),
             Ok(None) => Ok(taken.map_or(Outcome::Committed(ours), Outcome::Lost)),
+            Err(e) if e.is_unreadable() => Ok(Outcome::Unreadable(e)),
             Err(e) => Err(self.undecided(&ours, e)),
         }
     }
 
     /// The version to be, and its object.
-    fn successor(&self, on: Option<&Head>, epoch: u32, body: &impl Serialize) -> Result<(Head, Bytes), ChainError> {
+    fn successor(&self, on: Option<&Head>, stamp: Stamp, body: &impl Serialize) -> Result<(Head, Bytes), ChainError> {
         let number = on.map_or(0, |on| on.number) + 1;
         let failed = |source| ChainError::Envelope { path: self.store.url_of(&self.path_of(number)), source };
         let encoding =
@@ -304,21 +380,34 @@ impl Chain {
         let body = serde_json::value::to_raw_value(body).map_err(encoding)?;
         let nonce = self.store.random().hex16();
         let after = on.map(|on| on.nonce.clone());
-        let features = on.map(|on| on.features.clone()).unwrap_or_default();
-        let version = Version { number, nonce: nonce.clone(), after: after.clone(), epoch, body: &body };
+        let (features, unknown) = on.map(|on| (on.features.clone(), on.unknown.clone())).unwrap_or_default();
+        let Stamp { epoch, wal } = stamp;
+        let version = Version {
+            number,
+            nonce: nonce.clone(),
+            after: after.clone(),
+            epoch,
+            wal: wal.clone(),
+            body: &body,
+            unknown: unknown.clone(),
+        };
         let object = envelope::encode(&self.schema, &features, &version).map_err(failed)?;
+        if object.len() > VERSION_BYTES_MAX {
+            let (kind, bytes, max) = (self.schema.kind, object.len(), VERSION_BYTES_MAX);
+            return Err(failed(EnvelopeError::TooLarge { kind, bytes, max }));
+        }
         let body = Bytes::from(String::from(Box::<str>::from(body)));
-        Ok((Head { number, nonce, after, epoch, features, body }, object))
+        Ok((Head { number, nonce, after, epoch, wal, features, unknown, body }, object))
     }
 
     /// Brings the version to its number, or finds who took it. The same bytes again until one of the two is certain.
-    async fn settle(&self, ours: &Head, object: &Bytes) -> Result<Option<Head>, ChainError> {
+    async fn settle(&self, ours: &Head, object: &Bytes) -> Result<Settled, ChainError> {
         let path = self.path_of(ours.number);
         let mut patience = self.store.patience();
         let mut doubtful = false; // whether an earlier attempt may have been applied
         loop {
             let answer = match self.store.create(&path, object.clone()).await {
-                Ok(Create::Created) => return Ok(None),
+                Ok(Create::Created) => return Ok(Settled::Ours),
                 Ok(Create::Exists) => {
                     let why = "the store says that it exists, but there is nothing";
                     StoreError::new(Kind::Unavailable, self.store.url_of(&path), why)
@@ -329,8 +418,9 @@ impl Chain {
             };
             doubtful = true;
             match self.look(ours).await.map_err(|e| self.undecided(ours, e))? {
-                At::Ours => return Ok(None),
-                At::Foreign(taken) => return Ok(Some(taken)),
+                At::Ours => return Ok(Settled::Ours),
+                At::Foreign(taken) => return Ok(Settled::Taken(taken)),
+                At::Unreadable(e) => return Ok(Settled::Unreadable(e)),
                 At::Nothing => {}
             }
             if !patience.wait().await {
@@ -341,10 +431,12 @@ impl Chain {
 
     /// What lies at the number of `ours`.
     async fn look(&self, ours: &Head) -> Result<At, ChainError> {
-        Ok(match self.get(ours.number).await? {
-            None => At::Nothing,
-            Some(found) if found.nonce == ours.nonce => At::Ours,
-            Some(found) => At::Foreign(found),
+        Ok(match self.get_twice(ours.number).await {
+            Ok(None) => At::Nothing,
+            Ok(Some(found)) if found.nonce == ours.nonce => At::Ours,
+            Ok(Some(found)) => At::Foreign(found),
+            Err(e) if e.is_unreadable() => At::Unreadable(e),
+            Err(e) => return Err(e),
         })
     }
 
@@ -354,7 +446,7 @@ impl Chain {
         let Some(on) = on else {
             return self.confirm_first(there).await;
         };
-        Ok(match self.get(on.number).await? {
+        Ok(match self.get_twice(on.number).await? {
             Some(found) if found.nonce == on.nonce => None,
             Some(foreign) => Some(Outcome::Fenced { epoch: Some(foreign.epoch) }),
             None => Some(Outcome::Fenced { epoch: None }),
@@ -364,7 +456,7 @@ impl Chain {
     /// Version 1 has none before it that could be missing: a chain that has moved on shows in what lies above.
     async fn confirm_first(&self, there: &Head) -> Result<Option<Outcome>, ChainError> {
         let Some(greatest) = self.greatest_listed(Some(1)).await? else { return Ok(None) };
-        match self.get(2).await? {
+        match self.get_twice(2).await? {
             Some(second) if second.after.as_ref() == Some(&there.nonce) => Ok(None),
             _ => Ok(Some(Outcome::Fenced { epoch: self.get(greatest).await?.map(|head| head.epoch) })),
         }
@@ -380,13 +472,25 @@ impl Chain {
         }
     }
 
-    fn check_writable(&self, on: &Head) -> Result<(), ChainError> {
+    /// Refuses, by name, a head that asks for features without which nothing may be written after it.
+    pub fn check_writable(&self, on: &Head) -> Result<(), ChainError> {
         envelope::check_writable(&self.schema, &on.features)
             .map_err(|source| ChainError::Envelope { path: self.store.url_of(&self.path_of(on.number)), source })
+    }
+
+    /// Refuses, by name, a head that asks for features without which nothing may be deleted.
+    pub fn check_collectable(&self, head: &Head) -> Result<(), ChainError> {
+        envelope::check_collectable(&self.schema, &head.features)
+            .map_err(|source| ChainError::Envelope { path: self.store.url_of(&self.path_of(head.number)), source })
     }
 }
 
 impl Head {
+    /// What to remember of it.
+    pub fn hint(&self) -> Hint {
+        Hint { number: self.number, nonce: self.nonce.clone() }
+    }
+
     /// Parses the domain's body.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)

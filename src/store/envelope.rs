@@ -1,13 +1,14 @@
 //! The envelope of every JSON object in the bucket: two lines, each ended by `\n`.
 //!
 //! ```text
-//! {"esker":"manifest","format":1,"must_read":[],"must_write":[],"crc32c":"e3069283"}
+//! {"esker":"manifest","format":1,"must_read":[],"must_write":[],"must_collect":[],"crc32c":"e3069283"}
 //! {…body…}
 //! ```
 //! `esker` names the kind of object. `crc32c` is the CRC-32C (Castagnoli) of the second line without its `\n`, in eight
-//! lower-case hex digits. A name in `must_read` that a reader does not know makes it refuse the object; one in
-//! `must_write` allows reading, but no rewriting and no collecting. Fields that are not known, here and in bodies, are
-//! ignored, and kept when the object is rewritten ([`Unknown`]).
+//! lower-case hex digits. A name that a build does not know makes it refuse, by name: in `must_read` to read the object; in
+//! `must_write` to write after it and to delete anything because of it; in `must_collect` to delete alone. Names are carried
+//! on when the object is rewritten: only a build that knows a name may drop it. Fields that are not known, here and in
+//! bodies, are ignored, and kept when the object is rewritten ([`Unknown`]).
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,13 +28,33 @@ pub struct Schema {
     pub features: &'static [&'static str],
 }
 
-/// Features that an object asks of those who read it, and of those who write after it.
+/// Features that an object asks of those who read it, who write after it, and who delete because of it; and what else its
+/// first line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// Needed to understand the object.
     pub must_read: Vec<String>,
     /// Needed to write its successor, and to delete anything because of it.
     pub must_write: Vec<String>,
+    /// Needed to delete anything because of it.
+    pub must_collect: Vec<String>,
+    /// Fields of the first line that this build does not know.
+    pub unknown: Unknown,
+}
+
+impl Features {
+    /// Adds what another object asks for.
+    pub fn join(&mut self, other: &Self) {
+        let lists = [
+            (&mut self.must_read, &other.must_read),
+            (&mut self.must_write, &other.must_write),
+            (&mut self.must_collect, &other.must_collect),
+        ];
+        for (names, more) in lists {
+            names.extend(more.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        }
+        self.unknown.extend(other.unknown.clone());
+    }
 }
 
 /// An object that is not an envelope, is damaged, or asks for more than this build knows.
@@ -76,8 +97,20 @@ pub enum EnvelopeError {
         kind: &'static str,
         /// Its name.
         feature: String,
-        /// `to be read` or `to be followed by another version`.
+        /// `to be read`, `to be followed by another version` or `so that anything may be deleted`.
         purpose: &'static str,
+    },
+    /// A version that would be larger than any may be. Nothing was written.
+    #[error(
+        "the {kind} object would have {bytes} bytes, more than the {max} that one may have: nothing was written, and what was there stays"
+    )]
+    TooLarge {
+        /// The kind.
+        kind: &'static str,
+        /// What it would have.
+        bytes: usize,
+        /// What it may have.
+        max: usize,
     },
     /// The body does not serialize: a defect of the caller.
     #[error("cannot write {kind} object: {reason}")]
@@ -114,7 +147,11 @@ struct FirstLine {
     format: u32,
     must_read: Vec<String>,
     must_write: Vec<String>,
+    #[serde(default)]
+    must_collect: Vec<String>,
     crc32c: String,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 /// Writes an envelope around `body`.
@@ -126,7 +163,9 @@ pub fn encode(schema: &Schema, features: &Features, body: &impl Serialize) -> Re
         format: schema.format,
         must_read: features.must_read.clone(),
         must_write: features.must_write.clone(),
+        must_collect: features.must_collect.clone(),
         crc32c: hex_crc(&body),
+        unknown: features.unknown.clone(),
     };
     let first = serde_json::to_vec(&first).map_err(failed)?;
     let mut out = BytesMut::with_capacity(first.len() + body.len() + 2);
@@ -159,7 +198,8 @@ pub fn decode(schema: &Schema, object: &Bytes) -> Result<Opened, EnvelopeError> 
     if found != first.crc32c {
         return Err(EnvelopeError::Checksum { kind: schema.kind, expected: first.crc32c, found });
     }
-    let features = Features { must_read: first.must_read, must_write: first.must_write };
+    let FirstLine { must_read, must_write, must_collect, unknown, .. } = first;
+    let features = Features { must_read, must_write, must_collect, unknown };
     Ok(Opened { schema: *schema, format: first.format, features, body })
 }
 
@@ -179,6 +219,12 @@ impl Opened {
 /// Refuses, by name, features in `must_write` that this build does not know.
 pub fn check_writable(schema: &Schema, features: &Features) -> Result<(), EnvelopeError> {
     known(schema, &features.must_write, "to be followed by another version")
+}
+
+/// Refuses, by name, features in `must_write` or `must_collect` that this build does not know: nothing may be deleted.
+pub fn check_collectable(schema: &Schema, features: &Features) -> Result<(), EnvelopeError> {
+    let asked = [&features.must_write, &features.must_collect];
+    asked.into_iter().try_for_each(|asked| known(schema, asked, "so that anything may be deleted"))
 }
 
 fn known(schema: &Schema, asked: &[String], purpose: &'static str) -> Result<(), EnvelopeError> {

@@ -69,6 +69,7 @@ pub use drive::Drive;
 pub use engine::Wal;
 pub use error::WalError;
 pub use frame::{FrameKind, FrameMeta, Position};
+pub use names::lock as lock_path;
 pub use options::{Durability, WalOptions};
 pub use recovery::{Recovered, recover, survey};
 pub use start::Surroundings;

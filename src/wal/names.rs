@@ -49,6 +49,7 @@ pub(crate) fn damaged(dir: &Path, file: u64) -> PathBuf {
     dir.join(format!("{file:020}.damaged"))
 }
 
-pub(crate) fn lock(dir: &Path) -> PathBuf {
+/// The file that is locked while a WAL directory is in use.
+pub fn lock(dir: &Path) -> PathBuf {
     dir.join("LOCK")
 }

@@ -44,15 +44,19 @@ async fn a_bucket_that_lost_its_birth_certificate_is_not_made_anew() {
 async fn a_damaged_or_future_certificate_is_refused_by_name() {
     for (text, word) in [
         (
-            "{\"esker\":\"bucket\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"00000000\"}\n{}\n",
+            "{\"esker\":\"bucket\",\"format\":2,\"must_read\":[],\"must_write\":[],\"crc32c\":\"00000000\"}\n{}\n",
             "CRC-32C",
         ),
         (
-            "{\"esker\":\"bucket\",\"format\":2,\"must_read\":[],\"must_write\":[],\"crc32c\":\"00000000\"}\n{}\n",
-            "format 2",
+            "{\"esker\":\"bucket\",\"format\":3,\"must_read\":[],\"must_write\":[],\"crc32c\":\"00000000\"}\n{}\n",
+            "format 3",
         ),
         (
-            "{\"esker\":\"bucket\",\"format\":1,\"must_read\":[\"encrypted\"],\"must_write\":[],\"crc32c\":\"0\"}\n{}\n",
+            "{\"esker\":\"bucket\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"b3aa4b34\"}\n{}\n",
+            "before the first release",
+        ),
+        (
+            "{\"esker\":\"bucket\",\"format\":2,\"must_read\":[\"encrypted\"],\"must_write\":[],\"crc32c\":\"0\"}\n{}\n",
             "encrypted",
         ),
     ] {
@@ -60,5 +64,26 @@ async fn a_damaged_or_future_certificate_is_refused_by_name() {
         store.create(layout::ESKER, Bytes::from(text)).await.unwrap();
         let refused = open(&store, OpenMode::Read).await.unwrap_err().to_string();
         assert!(refused.contains(word) && refused.contains("esker.json"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_certificate_asks_for_counts_for_whoever_serves_or_deletes() {
+    for (list, serves, collects) in [("must_write", false, false), ("must_collect", true, false), ("none", true, true)]
+    {
+        let store = memory();
+        open(&store, SERVE).await.unwrap();
+        let text = String::from_utf8(store.get(layout::ESKER).await.unwrap().to_vec()).unwrap();
+        let text = text.replace(&format!("\"{list}\":[]"), &format!("\"{list}\":[\"pins\"]"));
+        store.put(layout::ESKER, text.into()).await.unwrap();
+        let read = open(&store, OpenMode::Read).await.unwrap();
+        assert_eq!(read.check_collectable().is_ok(), collects, "{list}");
+        match open(&store, SERVE).await {
+            Ok(bucket) => assert_eq!((serves, bucket.check_collectable().is_ok()), (true, collects)),
+            Err(e) => {
+                assert!(!serves && e.to_string().contains("'pins'") && e.to_string().contains("esker.json"), "{e}")
+            }
+        }
+        assert!(store.list(layout::OWNER, None).await.unwrap().is_empty(), "nothing was claimed");
     }
 }

@@ -277,7 +277,7 @@ async fn pages_of_the_state_that_no_version_names_go() {
     };
     for group in 1..30 {
         let r = state::WalPosition { group, ..owned.archive.state.head().r };
-        owned.archive.state.commit(r, state::PartitionEnds::new(), fill).await.unwrap();
+        owned.archive.state.commit(r, state::PartitionHeads::new(), fill).await.unwrap();
     }
     let pages = async || owned.paths(layout::STATE).await.iter().filter(|path| state::is_page(path)).count();
     let before = pages().await;

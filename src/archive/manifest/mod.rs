@@ -31,7 +31,7 @@ mod view;
 pub use change::{Change, Dropped, Gone, Replace, Seal};
 pub use invariants::{Invariant, Violation};
 pub use model::{Entry, EpochStart, Gap, GapReason, Manifest, SegmentEntry, Sums};
-pub(super) use pages::{PageCache, read_object};
+pub(super) use pages::PageCache;
 pub(super) use partition::Place;
 pub use partition::{InFlight, PartitionArchive, PartitionReader};
 pub use producers::{AbortedTransaction, Producer, ProducerBatch, Producers};

@@ -1,6 +1,6 @@
 //! A partition's manifest chain: its one writer, and a reader with no broker.
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +13,10 @@ use super::tree::{Hindrance, Loaded, NewObject};
 use super::{Change, Gone, View};
 use crate::archive::error::{ArchiveError, CommitError};
 use crate::archive::layout::{self, Named, Names};
+use crate::archive::owner::Written;
 use crate::archive::{Bucket, Ownership};
 use crate::base::Uuid;
-use crate::store::chain::{Chain, Head, Outcome};
+use crate::store::chain::{Chain, Head, Hint};
 
 /// Times that a change is planned anew because somebody of the same epoch (an earlier attempt of ours) came first.
 const ATTEMPTS_MAX: u32 = 16;
@@ -42,10 +43,10 @@ impl Place {
     }
 
     /// Head and view; an absent chain is damage. `hint`: a version from which to look upwards, which spares a listing.
-    pub(in crate::archive) async fn read(&self, hint: Option<u64>) -> Result<(Head, View), ArchiveError> {
+    pub(in crate::archive) async fn read(&self, hint: Option<&Hint>) -> Result<(Head, View), ArchiveError> {
         let chain = self.chain();
         let head = match hint {
-            Some(number) => chain.head_near(number).await?,
+            Some(hint) => chain.head_near(hint).await?,
             None => chain.head(None).await?,
         };
         let head = head.ok_or_else(|| self.missing(&chain))?;
@@ -92,7 +93,7 @@ impl Place {
         View {
             bucket: self.bucket.clone(),
             root: self.root.clone(),
-            number: head.number,
+            hint: head.hint(),
             epoch: head.epoch,
             features: head.features.clone(),
             manifest: Arc::new(manifest),
@@ -110,7 +111,9 @@ pub struct PartitionArchive(Arc<Inner>);
 struct Inner {
     place: Place,
     chain: Chain,
-    epoch: u32,
+    ownership: Ownership,
+    /// Why nothing may be appended: the chain cannot be written.
+    refusal: OnceLock<String>,
     names: Names,
     view: RwLock<View>,
     writer: tokio::sync::Mutex<Writer>,
@@ -179,11 +182,17 @@ impl Drop for InFlight {
 
 impl PartitionArchive {
     /// The writer on a head that was read.
-    pub(in crate::archive) fn over(place: Place, epoch: u32, head: Head, view: View) -> Self {
-        let names = Names::new(place.partition, epoch, place.bucket.random().clone());
+    pub(in crate::archive) fn over(place: Place, ownership: &Ownership, head: Head, view: View) -> Self {
+        let names = Names::new(place.partition, ownership.epoch(), place.bucket.random().clone());
+        let chain = place.chain();
+        let refusal = OnceLock::new();
+        if let Err(e) = chain.check_writable(&head) {
+            let _ = refusal.set(e.to_string());
+        }
         Self(Arc::new(Inner {
-            chain: place.chain(),
-            epoch,
+            chain,
+            ownership: ownership.clone(),
+            refusal,
             names,
             view: RwLock::new(view),
             writer: tokio::sync::Mutex::new(Writer::on(head)),
@@ -196,25 +205,23 @@ impl PartitionArchive {
     /// Writes version 1. A chain that is there already and was never touched is adopted: a creation that was cut off.
     pub(in crate::archive) async fn create(place: Place, ownership: &Ownership) -> Result<Self, CommitError> {
         let chain = place.chain();
-        let epoch = ownership.epoch();
         let manifest = Manifest::empty(place.topic_id, place.partition, place.bucket.clock().now_ms());
         let url = place.bucket.store().url_of(chain.prefix());
-        match chain.commit(None, epoch, &manifest).await? {
-            Outcome::Committed(head) => {
+        match ownership.commit(&chain, None, &manifest).await? {
+            Written::Head(head) => {
                 let view = place.view_of(&head, manifest);
-                Ok(Self::over(place, epoch, head, view))
+                Ok(Self::over(place, ownership, head, view))
             }
-            Outcome::Lost(_) => {
+            Written::Lost => {
                 let (head, view) = place.read(None).await?;
                 if !view.manifest.is_untouched() {
                     let reason = "there is a manifest already, and it is not empty".to_owned();
                     return Err(CommitError::Cancelled { path: url, reason });
                 }
-                let adopted = Self::over(place, epoch, head, view);
+                let adopted = Self::over(place, ownership, head, view);
                 adopted.commit(Change::TakeOver).await?;
                 Ok(adopted)
             }
-            Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: url, epoch }),
         }
     }
 
@@ -333,9 +340,30 @@ impl PartitionArchive {
         &self.0.chain
     }
 
+    /// Why nothing may be appended to this partition, though it can be read: its chain asks for features that this build does
+    /// not have, or is damaged, so that what would be appended could never be sealed.
+    pub fn refusal(&self) -> Option<&str> {
+        self.0.refusal.get().map(String::as_str)
+    }
+
+    /// Refuses appends from now on. The first reason stays.
+    pub(in crate::archive) fn refuse(&self, reason: String) {
+        let _ = self.0.refusal.set(reason);
+    }
+
     /// Makes `change` the next version: planned on the head, checked, and planned anew if an earlier attempt of this epoch
     /// came first. A change that was applied before is a success that writes nothing.
     pub async fn commit(&self, change: Change) -> Result<Arc<Manifest>, CommitError> {
+        let committed = self.commit_once(change).await;
+        if let Err(e) = &committed
+            && e.is_damage_of(&self.url())
+        {
+            self.refuse(e.to_string());
+        }
+        committed
+    }
+
+    async fn commit_once(&self, change: Change) -> Result<Arc<Manifest>, CommitError> {
         let mut writer = self.0.writer.lock().await;
         for _ in 0..ATTEMPTS_MAX {
             if writer.undecided {
@@ -344,19 +372,18 @@ impl PartitionArchive {
             let view = self.view();
             let (planned, riding) = self.plan_with_forgotten(&view, &change).await?;
             let Planned::Next(manifest, objects) = planned else { return Ok(view.manifest) };
-            invariants::check_next(&view.manifest, view.epoch, &manifest, self.0.epoch)
+            invariants::check_next(&view.manifest, view.epoch, &manifest, self.0.ownership.epoch())
                 .map_err(|violation| CommitError::Invariant { path: self.url(), violation })?;
             self.write(objects).await?;
             writer.undecided = true; // also when this future is dropped while it waits
-            match self.0.chain.commit(Some(&writer.head), self.0.epoch, &*manifest).await? {
-                Outcome::Committed(head) => {
+            match self.0.ownership.commit(&self.0.chain, Some(&writer.head), &*manifest).await? {
+                Written::Head(head) => {
                     let view = self.0.place.view_of(&head, *manifest);
                     *writer = Writer::on(head);
                     self.forgotten().remove(&riding);
                     return Ok(self.publish(view));
                 }
-                Outcome::Lost(_) => {}
-                Outcome::Fenced { epoch } => return Err(CommitError::Fenced { path: self.url(), epoch }),
+                Written::Lost => {}
             }
         }
         let reason = format!("{ATTEMPTS_MAX} attempts lost against others of the same epoch");
@@ -388,7 +415,7 @@ impl PartitionArchive {
             writer.undecided = false;
             return Ok(());
         };
-        if head.epoch > self.0.epoch {
+        if head.epoch > self.0.ownership.epoch() {
             return Err(CommitError::Fenced { path: self.url(), epoch: Some(head.epoch) });
         }
         *writer = Writer::on(head);

@@ -11,6 +11,7 @@ use super::tree::{Loaded, Need};
 use crate::archive::error::ArchiveError;
 use crate::archive::layout::Named;
 use crate::archive::{Bucket, layout};
+use crate::store::chain::Hint;
 use crate::store::envelope::{self, EnvelopeError, Features};
 
 /// A version of a partition's manifest; cheap to clone. Pages are read when they are needed, through a bounded cache. If
@@ -19,7 +20,7 @@ use crate::store::envelope::{self, EnvelopeError, Features};
 pub struct View {
     pub(super) bucket: Bucket,
     pub(super) root: Arc<str>,
-    pub(super) number: u64,
+    pub(super) hint: Hint,
     pub(super) epoch: u32,
     pub(super) features: Features,
     pub(super) manifest: Arc<Manifest>,
@@ -61,7 +62,12 @@ impl View {
 
     /// Number of the version.
     pub fn number(&self) -> u64 {
-        self.number
+        self.hint.number
+    }
+
+    /// What to remember of the version, so that a start finds the head from it.
+    pub fn hint(&self) -> &Hint {
+        &self.hint
     }
 
     /// Epoch of its writer.
@@ -70,6 +76,11 @@ impl View {
     }
 
     /// Refuses, by name, features that this build may read, but neither follow with another version nor collect.
+    pub(in crate::archive) fn check_collectable(&self) -> Result<(), EnvelopeError> {
+        envelope::check_collectable(&MANIFEST, &self.features)
+    }
+
+    /// Refuses, by name, to make the next version.
     pub(in crate::archive) fn check_writable(&self) -> Result<(), EnvelopeError> {
         envelope::check_writable(&MANIFEST, &self.features)
     }

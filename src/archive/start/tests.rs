@@ -60,14 +60,14 @@ async fn a_take_over_records_the_lost_range_and_fences_every_chain() {
     let head = new.head();
     assert_eq!(head.entries[1], Entry::gap(10, reserved, GapReason::WalLost));
     assert!(head.next == reserved && head.reserved > reserved);
-    assert_eq!(second.state.head().partitions.values().next().unwrap().log_end, reserved);
+    assert_eq!(second.state.head().partitions.values().next().unwrap(), new.view().hint());
 
     assert!(partition.commit(seal_one("table/data/b", 10, 20)).await.unwrap_err().is_fenced());
     assert!(first.topics.create("t", 1, BTreeMap::new()).await.is_err());
     let alter = first.topics.alter("t", |s| drop(s.insert("retention.ms".into(), "1".into()))).await;
     assert!(matches!(alter, Err(topics::TopicError::Commit(e)) if e.is_fenced()));
     let r = state::WalPosition { group: 9, ..first.state.head().r };
-    assert!(first.state.commit(r, PartitionEnds::new(), |_, _| ()).await.unwrap_err().is_fenced());
+    assert!(first.state.commit(r, PartitionHeads::new(), |_, _| ()).await.unwrap_err().is_fenced());
     assert!(first.ownership.release().await.unwrap_err().is_fenced());
 
     // The old disk comes back: what only it holds is named, and a take-over does not help it.
@@ -90,7 +90,7 @@ async fn a_take_over_that_was_cut_off_goes_on() {
     assert_eq!((again.claim().born, again.lost_wal()), (cut.epoch(), true));
     assert!(matches!(again.wal(), WalPlan::Begin { .. }));
     let found = survey.manifests.into_values().next().unwrap();
-    let half = PartitionArchive::over(found.place, again.epoch(), found.head, found.view);
+    let half = PartitionArchive::over(found.place, &again, found.head, found.view);
     half.adopt(again.claim().born, true).await.unwrap();
     let gap_end = half.head().next;
 
@@ -105,23 +105,47 @@ async fn a_take_over_that_was_cut_off_goes_on() {
 async fn an_old_copy_of_the_disk_is_another_disk() {
     let store = memory();
     let (first, partition) = with_topic(&store).await;
+    first.ownership.tell_of_wal(|| Some((6, 7)));
     partition.commit(seal_one("table/data/a", 0, 10)).await.unwrap();
     let refuse = async |disk| {
         let survey = Survey::load(&bucket(&store).await).await.unwrap();
         owner::claim(&survey, &claim(disk, false)).await.unwrap_err()
     };
-    // It ends below a manifest's end.
-    let short = refuse(disk_of(&first.ownership, 1, ends(&first, 9))).await;
-    assert!(matches!(short, OwnerError::Owned { .. }), "{short}");
-    // It ends below R.
-    let key = *first.partitions.keys().next().unwrap();
-    let end = state::PartitionEnd { log_end: 10, manifest: 2 };
-    let r = state::WalPosition { group: 7, ..first.state.head().r };
-    first.state.commit(r, [(key, end)].into(), |_, _| ()).await.unwrap();
-    let short = refuse(disk_of(&first.ownership, 5, ends(&first, 10))).await;
-    assert!(matches!(short, OwnerError::Owned { .. }), "{short}");
+    for end in [9, 10] {
+        let short = refuse(disk_of(&first.ownership, 5, ends(&first, end))).await;
+        let OwnerError::Owned { short: Some(owner::Short { ends_at: 5, known: 6 }), .. } = short else {
+            panic!("{short}")
+        };
+    }
+    // It goes on otherwise than the bucket knows.
+    let mut other = disk_of(&first.ownership, 6, ends(&first, 10));
+    if let owner::Disk::Wal { last_crc, .. } = &mut other {
+        *last_crc = 8;
+    }
+    let other = refuse(other).await;
+    assert!(matches!(other, OwnerError::Owned { short: Some(_), .. }), "{other}");
+    // It is not cut off at its end.
+    let mut damaged = disk_of(&first.ownership, 5, ends(&first, 9));
+    if let owner::Disk::Wal { followed, .. } = &mut damaged {
+        *followed = true;
+    }
+    let damaged = refuse(damaged).await;
+    assert!(matches!(damaged, OwnerError::Damaged { .. }), "{damaged}");
     // The real one goes on, also when everything was sealed and released.
     let next = start(&store, disk_of(&first.ownership, 6, BTreeMap::new()), false).await;
+    assert_eq!(next.ownership.wal(), WalPlan::Continue);
+}
+
+/// What condensing leaves: no batch of a partition that was sealed after the last state version.
+#[tokio::test]
+async fn a_disk_whose_sealed_records_were_condensed_away_is_still_the_same() {
+    let store = memory();
+    let (first, partition) = with_topic(&store).await;
+    let r = state::WalPosition { group: 3, ..first.state.head().r };
+    first.state.commit(r, PartitionHeads::new(), |_, _| ()).await.unwrap();
+    first.ownership.tell_of_wal(|| Some((6, 7)));
+    partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+    let next = start(&store, disk_of(&first.ownership, 6, ends(&first, 4)), false).await;
     assert_eq!(next.ownership.wal(), WalPlan::Continue);
 }
 
@@ -150,14 +174,109 @@ async fn a_disk_of_another_bucket_is_refused() {
 }
 
 #[tokio::test]
-async fn an_absent_manifest_is_damage_not_a_new_partition() {
+async fn an_absent_manifest_is_damage_not_a_new_partition_and_stops_nobody_else() {
     let store = memory();
-    let (_first, partition) = with_topic(&store).await;
+    let (first, partition) = with_topic(&store).await;
+    let (other, made) = first.topics.create("u", 1, BTreeMap::new()).await.unwrap();
+    made[0].commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
     for object in store.list(partition.chain().prefix(), None).await.unwrap() {
         store.delete(&object.path).await.unwrap();
     }
-    let lost = Survey::load(&bucket(&store).await).await.unwrap_err();
-    assert!(matches!(lost, ArchiveError::Missing { .. }), "{lost}");
+    let next = start(&store, disk_of(&first.ownership, 1, BTreeMap::new()), false).await;
+    let unloaded = &next.unloaded[&(partition.topic_id(), 0)];
+    assert!(matches!(unloaded.error, ArchiveError::Missing { .. }), "{unloaded:?}");
+    assert_eq!((unloaded.topic.as_str(), next.unloaded.len()), ("t", 1));
+    assert_eq!(next.partitions.keys().collect::<Vec<_>>(), [&(other.id, 0)]);
+    next.partitions[&(other.id, 0)].commit(seal_one("data/partition=0/b", 10, 20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_no_damage_of_a_partition() {
+    let faulty = crate::store::testing::Faulty::new();
+    let (_first, partition) = with_topic(&faulty.store()).await;
+    let bucket = bucket(&faulty.store()).await;
+    let calls = faulty.calls();
+    Survey::load(&bucket).await.unwrap();
+    for call in calls..faulty.calls() {
+        for fault in [crate::store::testing::Fault::Failed, crate::store::testing::Fault::Denied] {
+            faulty.at(faulty.calls() + call - calls, fault);
+            match Survey::load(&bucket).await {
+                Ok(survey) => assert!(survey.unloaded().is_empty()),
+                Err(e) => assert!(!e.is_damage(), "{e}"),
+            }
+            faulty.heal().await;
+        }
+    }
+    drop(partition);
+}
+
+/// Puts a version on top of a chain that asks for a feature in one of the three lists.
+async fn asks(store: &crate::store::Store, chain: &crate::store::chain::Chain, list: &str) {
+    let head = chain.head(None).await.unwrap().unwrap();
+    let text = String::from_utf8(store.get(&chain.path_of(head.number)).await.unwrap().to_vec()).unwrap();
+    let mut version: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    version["number"] = (head.number + 1).into();
+    version["nonce"] = "00000000000000ff".into();
+    version["after"] = head.nonce.into();
+    let body = version.to_string();
+    let crc = format!("{:08x}", crc32c::crc32c(body.as_bytes()));
+    let first = text.lines().next().unwrap().replace(&format!("\"{list}\":[]"), &format!("\"{list}\":[\"staged\"]"));
+    let at = first.find("\"crc32c\":\"").unwrap() + 10;
+    let first = format!("{}{crc}{}", &first[..at], &first[at + 8..]);
+    store.put(&chain.path_of(head.number + 1), format!("{first}\n{body}\n").into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_that_a_later_build_wrote_to_is_refused_before_it_is_claimed_and_can_be_read() {
+    for which in ["owner", "state"] {
+        for list in ["must_read", "must_write", "must_collect"] {
+            let store = memory();
+            let (first, _) = with_topic(&store).await;
+            let opened = bucket(&store).await;
+            let chain = if which == "owner" { owner::chain(&opened) } else { state::chain(&opened) };
+            asks(&store, &chain, list).await;
+            let before = owner::chain(&opened).versions().await.unwrap();
+            let survey = Survey::load(&opened).await;
+            match list {
+                "must_collect" => {
+                    let survey = survey.unwrap();
+                    let disk = disk_of(&first.ownership, 1, BTreeMap::new());
+                    let next = owner::claim(&survey, &claim(disk, false)).await.unwrap();
+                    let archive = survey.adopt(&next).await.unwrap();
+                    let refused = match which {
+                        "owner" => archive.ownership.check_collectable(),
+                        _ => archive.state.number_to_collect().await.map(drop),
+                    };
+                    assert!(refused.unwrap_err().to_string().contains("'staged'"), "{which}");
+                }
+                _ => {
+                    let refused = survey.unwrap_err().to_string();
+                    assert!(refused.contains("'staged'") && refused.contains(which), "{refused}");
+                    assert_eq!(owner::chain(&opened).versions().await.unwrap(), before, "nothing was claimed");
+                }
+            }
+            let read = Bucket::open(store.clone(), crate::archive::bucket::OpenMode::Read, &Default::default()).await;
+            assert_eq!(read.is_ok(), list != "must_read", "{which} {list}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_asks_for_more_is_served_to_readers_and_takes_nothing() {
+    for (of_topic, take_over) in [(false, false), (false, true), (true, false), (true, true)] {
+        let store = memory();
+        let (first, partition) = with_topic(&store).await;
+        partition.commit(seal_one("data/partition=0/a", 0, 10)).await.unwrap();
+        let (other, _) = first.topics.create("u", 1, BTreeMap::new()).await.unwrap();
+        let chain = if of_topic { first.topics.chain_of("t") } else { partition.chain().clone() };
+        asks(&store, &chain, "must_write").await;
+        let disk = if take_over { empty_disk(2) } else { disk_of(&first.ownership, 1, ends(&first, 10)) };
+        let next = start(&store, disk, take_over).await;
+        let loaded = &next.partitions[&(partition.topic_id(), 0)];
+        assert!(loaded.refusal().unwrap().contains("'staged'"), "{:?}", loaded.refusal());
+        assert_eq!(loaded.head().entries[0].next(), 10, "what is sealed is read");
+        assert_eq!(next.partitions[&(other.id, 0)].refusal(), None);
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::archive::error::ArchiveError;
 use crate::archive::layout;
 use crate::base::Uuid;
 use crate::store::chain::{Chain, Head};
-use crate::store::envelope::{Schema, Unknown};
+use crate::store::envelope::{self, EnvelopeError, Schema, Unknown};
 
 /// Chains that are read or written at once.
 pub const AT_ONCE: usize = 64;
@@ -166,6 +166,11 @@ impl TopicHead {
     /// The live topic, if there is one.
     pub fn live(&self) -> Option<Topic> {
         live(&self.version)
+    }
+
+    /// Refuses, by name, a version that asks for what this build does not have to be followed by another.
+    pub fn check_writable(&self) -> Result<(), EnvelopeError> {
+        envelope::check_writable(&TOPIC, &self.head.features)
     }
 
     /// Earlier lives whose objects are still being deleted.

@@ -18,7 +18,7 @@ pub(in crate::log) mod plan;
 mod rewrite;
 pub(in crate::log) mod seal;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::archive::collect::Collector;
 use crate::archive::manifest::Change;
 use crate::archive::manifest::Retention;
 use crate::archive::manifest::model::RESERVE;
-use crate::archive::state::{Items, PartitionEnd, WalPosition};
+use crate::archive::state::{Items, PartitionHeads, WalPosition};
 use crate::archive::{CommitError, StateChain};
 use crate::base::{ByteBudget, Uuid};
 use crate::store::Store;
@@ -332,19 +332,16 @@ impl Mover {
         })
     }
 
-    /// R: the first group that is still needed by a record, a lost range or a log start; and each partition's end there. What
+    /// R: the first group that is still needed by a record, a lost range or a log start; and the head of each partition's manifest. What
     /// is durable is read first, and only then who exists: whatever becomes durable later lies above, also of a partition that
     /// is made meanwhile.
-    fn r(&self) -> (u64, BTreeMap<(Uuid, i32), PartitionEnd>) {
+    fn r(&self) -> (u64, PartitionHeads) {
         let durable = self.core.wal.durable_group() + 1;
         let partitions = self.registry.partitions(None).unwrap_or_default();
         let pinned = partitions.iter().filter_map(|partition| partition.state().pinned_group());
         let r = pinned.chain(self.registry.pinned_by_strangers()).fold(durable, u64::min);
-        let ends = partitions.iter().map(|p| {
-            let end = PartitionEnd { log_end: p.end_below_group(r), manifest: p.0.archive.view().number() };
-            (key(p), end)
-        });
-        (r, ends.collect())
+        let heads = partitions.iter().map(|p| (key(p), p.0.archive.view().hint().clone()));
+        (r, heads.collect())
     }
 
     /// Starts a state version if one may be due and none is under way.
@@ -386,7 +383,7 @@ impl Mover {
         self.release_to(r, ends).await
     }
 
-    async fn release_to(&self, r: u64, ends: BTreeMap<(Uuid, i32), PartitionEnd>) -> Result<(), CommitError> {
+    async fn release_to(&self, r: u64, ends: PartitionHeads) -> Result<(), CommitError> {
         if self.core.state.behind().lags() {
             tracing::warn!(
                 "changes of groups and offsets take more than their share of memory: the WAL is released later than it could be"
@@ -555,13 +552,6 @@ impl Partition {
         let state = &mut *self.state();
         let transactions = &state.transactions;
         state.producers.expire(before_ms, |id| transactions.open_from(id).is_some());
-    }
-
-    /// Its end as far as the groups below `group` tell.
-    fn end_below_group(&self, group: u64) -> i64 {
-        let state = self.state();
-        let above = state.hot.from(state.sealed_end).find(|s| s.position.group >= group);
-        above.map_or(state.high_watermark, |s| s.base)
     }
 }
 

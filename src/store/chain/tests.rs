@@ -173,8 +173,9 @@ async fn a_sleeper_does_not_lose_to_another_ones_remains_but_is_fenced() {
 async fn the_bytes_of_a_version_are_fixed() {
     let store = Faulty::new();
     let chain = chain(&store);
-    let written = "{\"esker\":\"test\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"CRC\"}\n\
-                   {\"number\":2,\"nonce\":\"00000000000000b2\",\"after\":\"00000000000000a1\",\"epoch\":3,\"body\":{\"x\":[1]}}\n";
+    let written = "{\"esker\":\"test\",\"format\":1,\"must_read\":[],\"must_write\":[],\"must_collect\":[],\"crc32c\":\"CRC\"}\n\
+                   {\"number\":2,\"nonce\":\"00000000000000b2\",\"after\":\"00000000000000a1\",\"epoch\":3,\
+                   \"wal\":{\"group\":7},\"body\":{\"x\":[1]},\"later\":[8]}\n";
     let body = written.lines().last().unwrap();
     let written = written.replace("CRC", &format!("{:08x}", crc32c::crc32c(body.as_bytes())));
     chain.store.put("c/00000000000000000002.json", Bytes::from(written.clone())).await.unwrap();
@@ -184,14 +185,17 @@ async fn the_bytes_of_a_version_are_fixed() {
         nonce: "00000000000000b2".into(),
         after: Some("00000000000000a1".into()),
         epoch: 3,
+        wal: Some(Json::of(&serde_json::json!({"group": 7}))),
         features: Features::default(),
+        unknown: [("later".to_owned(), serde_json::json!([8]))].into_iter().collect(),
         body: Bytes::from("{\"x\":[1]}"),
     };
     assert_eq!(read, expected);
     let on = Head { number: 1, nonce: "00000000000000a1".into(), ..read };
-    let (ours, object) = chain.successor(Some(&on), 3, &serde_json::json!({"x": [1]})).unwrap();
+    let stamp = Stamp { epoch: 3, wal: on.wal.clone() };
+    let (ours, object) = chain.successor(Some(&on), stamp, &serde_json::json!({"x": [1]})).unwrap();
     let fixed = String::from_utf8(object.to_vec()).unwrap().replace(&ours.nonce, "00000000000000b2");
-    assert_eq!(fixed.lines().last(), written.lines().last());
+    assert_eq!(fixed, written);
 }
 
 /// Runs `reading` up to the answer of its first request, then `meanwhile`, then the rest.
@@ -393,10 +397,11 @@ async fn what_is_damaged_or_of_a_later_format_is_named_and_not_skipped() {
     ];
     for (bytes, word) in spoilt {
         chain.store.put(&path, Bytes::from(bytes)).await.unwrap();
-        for e in [
-            chain.head(heads.last()).await.unwrap_err(),
-            chain.commit(heads.last(), 1, &vec!["mine"]).await.unwrap_err(),
-        ] {
+        let unreadable = match chain.commit(heads.last(), 1, &vec!["mine"]).await.unwrap() {
+            Outcome::Unreadable(e) => e,
+            other => panic!("{other:?}"),
+        };
+        for e in [chain.head(heads.last()).await.unwrap_err(), unreadable] {
             let text = e.to_string();
             assert!(text.contains(word) && text.contains("c/00000000000000000003.json"), "{text}");
             assert!(!e.is_retriable());
@@ -415,6 +420,7 @@ async fn features_are_kept_and_unknown_ones_refuse_writing_and_collecting() {
     let features = |names: &[&str]| Features {
         must_read: vec!["known".into()],
         must_write: names.iter().map(|s| s.to_string()).collect(),
+        ..Features::default()
     };
     let mut first = prepared(&chain, 1, 1).await.remove(0);
     first.features = features(&["known"]);
@@ -424,12 +430,62 @@ async fn features_are_kept_and_unknown_ones_refuse_writing_and_collecting() {
     fancy.features = features(&["pins"]);
     let e = chain.commit(Some(&fancy), 1, &vec!["3"]).await.unwrap_err();
     assert!(e.to_string().contains("'pins'"), "{e}");
-    let version = Version { number: 3, nonce: "n".into(), after: Some(second.nonce), epoch: 1, body: 0 };
-    let object = envelope::encode(&SCHEMA, &features(&["pins"]), &version).unwrap();
-    chain.store.create(&chain.path_of(3), object).await.unwrap();
-    assert_eq!(chain.head(None).await.unwrap().unwrap().number, 3, "it may be read");
-    let e = chain.collect(1, 0, i64::MAX).await.unwrap_err();
-    assert!(e.to_string().contains("'pins'"), "{e}");
+    let only_kept = Features { must_collect: vec!["pins".into()], ..Features::default() };
+    for (number, features) in [(3, features(&["pins"])), (4, only_kept)] {
+        let (nonce, after, unknown) = ("n".into(), Some(second.nonce.clone()), Unknown::new());
+        let version = Version { number, nonce, after, epoch: 1, wal: None, body: vec!["x"], unknown };
+        let object = envelope::encode(&SCHEMA, &features, &version).unwrap();
+        chain.store.create(&chain.path_of(number), object).await.unwrap();
+        let head = chain.head(None).await.unwrap().unwrap();
+        assert_eq!(head.number, number, "it may be read");
+        let e = chain.collect(1, 0, i64::MAX).await.unwrap_err();
+        assert!(e.to_string().contains("'pins'"), "{e}");
+        assert_eq!(chain.commit(Some(&head), 1, &vec!["y"]).await.is_ok(), number == 4);
+    }
+    assert_eq!(chain.head(None).await.unwrap().unwrap().features.must_collect, ["pins"], "and is carried on");
+}
+
+#[tokio::test]
+async fn a_version_that_is_too_large_is_refused_before_it_is_written() {
+    let store = Faulty::new();
+    let chain = chain(&store);
+    let heads = prepared(&chain, 1, 1).await;
+    let (calls, body) = (store.calls(), vec!["x".repeat(VERSION_BYTES_MAX)]);
+    let e = chain.commit(heads.last(), 1, &body).await.unwrap_err();
+    assert!(e.to_string().contains("more than the 16777216") && !e.is_retriable(), "{e}");
+    assert_eq!(store.calls(), calls, "nothing was sent");
+    let body = vec!["x".repeat(VERSION_BYTES_MAX - 1000)];
+    assert!(matches!(chain.commit(heads.last(), 1, &body).await.unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test]
+async fn an_object_that_is_spoilt_on_the_way_only_is_read_again() {
+    let store = Faulty::new();
+    let chain = chain(&store);
+    let heads = prepared(&chain, 1, 1).await;
+    chain.store.put(&chain.path_of(2), Bytes::from_static(b"garbage")).await.unwrap();
+    let before = store.log().len();
+    let outcome = chain.commit(heads.last(), 1, &vec!["mine"]).await.unwrap();
+    assert!(matches!(&outcome, Outcome::Unreadable(e) if e.is_unreadable()), "{outcome:?}");
+    let reads =
+        store.log()[before..].iter().filter(|(call, path)| *call == Call::Get && *path == chain.path_of(2)).count();
+    assert_eq!(reads, 2);
+}
+
+#[tokio::test]
+async fn a_sleepers_remains_at_a_remembered_number_are_not_taken_for_the_head() {
+    let store = Faulty::new();
+    let chain = chain(&store);
+    let heads = prepared(&chain, 8, 1).await;
+    assert_eq!(chain.head_near(&heads[4].hint()).await.unwrap(), heads.last().cloned());
+    assert_eq!(chain.collect(2, 0, i64::MAX).await.unwrap(), 6);
+    // Somebody slept on 4, and puts a 5 where all was collected.
+    let slept = chain.commit(Some(&heads[3]), 1, &vec!["slept"]).await.unwrap();
+    assert!(matches!(slept, Outcome::Fenced { .. }), "{slept:?}");
+    assert_eq!(chain.get(5).await.unwrap().map(|left| ops(&left)), Some(vec!["slept".to_owned()]));
+    for hint in [&heads[4], &heads[2], &heads[7]] {
+        assert_eq!(chain.head_near(&hint.hint()).await.unwrap(), heads.last().cloned(), "from {}", hint.number);
+    }
 }
 
 /// The same store, with listings that do not show `hidden`.
@@ -465,7 +521,7 @@ async fn writer(chain: Chain, name: usize, operations: usize, claims: &std::cell
                     break;
                 }
                 Ok(Outcome::Lost(head)) => remembered = Some(head),
-                Ok(Outcome::Fenced { .. }) | Err(_) => remembered = None,
+                Ok(Outcome::Fenced { .. } | Outcome::Unreadable(_)) | Err(_) => remembered = None,
             }
         }
     }

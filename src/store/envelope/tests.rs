@@ -7,7 +7,7 @@ const SCHEMA: Schema = Schema { kind: "manifest", format: 2, features: &["pins"]
 
 fn features(read: &[&str], write: &[&str]) -> Features {
     let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    Features { must_read: owned(read), must_write: owned(write) }
+    Features { must_read: owned(read), must_write: owned(write), ..Features::default() }
 }
 
 /// The format as DESIGN 4 has it, to the byte; it must never change.
@@ -15,7 +15,7 @@ fn features(read: &[&str], write: &[&str]) -> Features {
 fn the_bytes_of_an_envelope_are_fixed() {
     let object = encode(&SCHEMA, &features(&["pins"], &[]), &json!({"a": 1, "b": "é"})).unwrap();
     let expected = "{\"esker\":\"manifest\",\"format\":2,\"must_read\":[\"pins\"],\"must_write\":[],\
-                    \"crc32c\":\"ab65563e\"}\n{\"a\":1,\"b\":\"é\"}\n";
+                    \"must_collect\":[],\"crc32c\":\"ab65563e\"}\n{\"a\":1,\"b\":\"é\"}\n";
     assert_eq!(std::str::from_utf8(&object).unwrap(), expected);
     let opened = decode(&SCHEMA, &object).unwrap();
     assert_eq!(opened.body, "{\"a\":1,\"b\":\"é\"}");
@@ -36,6 +36,30 @@ fn unknown_features_refuse_by_name_reading_or_only_writing() {
 }
 
 #[test]
+fn each_list_refuses_what_it_is_for_and_no_more() {
+    // (list, may be read, written after, deleted)
+    let cases =
+        [("must_read", false, false, false), ("must_write", true, false, false), ("must_collect", true, true, false)];
+    for (list, read, written, deleted) in cases {
+        let mut features = Features::default();
+        let names = match list {
+            "must_read" => &mut features.must_read,
+            "must_write" => &mut features.must_write,
+            _ => &mut features.must_collect,
+        };
+        names.push("staged".to_owned());
+        let opened = decode(&SCHEMA, &encode(&SCHEMA, &features, &json!(1)).unwrap());
+        assert_eq!(opened.is_ok(), read, "{list}");
+        let Ok(opened) = opened else { continue };
+        assert_eq!(opened.features, features, "{list}");
+        assert_eq!(check_writable(&SCHEMA, &opened.features).is_ok(), written, "{list}");
+        let refused = check_collectable(&SCHEMA, &opened.features);
+        assert_eq!(refused.is_ok(), deleted, "{list}");
+        assert!(refused.unwrap_err().to_string().contains("'staged'"), "{list}");
+    }
+}
+
+#[test]
 fn a_later_format_is_refused_before_its_body_is_looked_at_and_an_earlier_one_is_read() {
     let line = |format: u32| {
         format!("{{\"esker\":\"manifest\",\"format\":{format},\"must_read\":[],\"must_write\":[],\"crc32c\":\"")
@@ -48,7 +72,7 @@ fn a_later_format_is_refused_before_its_body_is_looked_at_and_an_earlier_one_is_
 }
 
 #[test]
-fn unknown_fields_of_the_first_line_are_ignored_and_those_of_a_body_survive_a_rewrite() {
+fn unknown_fields_of_the_first_line_and_of_a_body_survive_a_rewrite() {
     let body = "{\"known\":1,\"later\":{\"x\":[1,2]}}";
     let first = format!(
         "{{\"esker\":\"manifest\",\"format\":2,\"hint\":7,\"must_read\":[],\"must_write\":[],\"crc32c\":\"{:08x}\"}}",
@@ -64,6 +88,7 @@ fn unknown_fields_of_the_first_line_are_ignored_and_those_of_a_body_survive_a_re
     let parsed: Body = opened.parse().unwrap();
     let again = encode(&SCHEMA, &opened.features, &Body { known: 2, unknown: parsed.unknown }).unwrap();
     assert_eq!(decode(&SCHEMA, &again).unwrap().body, "{\"known\":2,\"later\":{\"x\":[1,2]}}");
+    assert_eq!(decode(&SCHEMA, &again).unwrap().features.unknown["hint"], json!(7));
 }
 
 #[test]

@@ -547,7 +547,7 @@ impl World {
         while at < until {
             let fetched = match partition.read(at, 32 << 10, true, isolation).await {
                 Ok(fetched) => fetched,
-                Err(ReadError::Storage(_)) if self.away => return None,
+                Err(ReadError::Storage(_)) if self.away || self.power_is_off() => return None,
                 Err(error) => panic!("{}: reading at {at}: {error}", partition.topic()),
             };
             assert!(!fetched.batches.is_empty(), "{}: nothing at {at}, below {until}", partition.topic());
