@@ -265,10 +265,16 @@ impl Ownership {
             Outcome::Committed(head) => Ok(Written::Head(Head { body: Bytes::new(), ..head })),
             Outcome::Lost(_) => Ok(Written::Lost),
             Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: path(), epoch }),
-            Outcome::Unreadable(e) => match self.look().await? {
-                Look::Foreign { epoch, .. } => Err(CommitError::Fenced { path: path(), epoch: Some(epoch) }),
-                Look::Ours => Err(e.into()),
-            },
+            Outcome::Unreadable(e) => Err(self.judge(path(), e.into()).await),
+        }
+    }
+
+    /// What it means that a version of the chain at `path` cannot be read: the bucket is another's, or the chain is damaged.
+    pub(super) async fn judge(&self, path: String, unreadable: ArchiveError) -> CommitError {
+        match self.look().await {
+            Ok(Look::Foreign { epoch, .. }) => CommitError::Fenced { path, epoch: Some(epoch) },
+            Ok(Look::Ours) => unreadable.into(),
+            Err(e) => e.into(),
         }
     }
 

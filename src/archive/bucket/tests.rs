@@ -52,7 +52,7 @@ async fn a_damaged_or_future_certificate_is_refused_by_name() {
             "format 3",
         ),
         (
-            "{\"esker\":\"bucket\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"b3aa4b34\"}\n{}\n",
+            "{\"esker\":\"bucket\",\"format\":1,\"must_read\":[],\"must_write\":[],\"crc32c\":\"297bd0aa\"}\n{}\n",
             "before the first release",
         ),
         (

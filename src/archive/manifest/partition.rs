@@ -411,7 +411,11 @@ impl PartitionArchive {
     }
 
     async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
-        let Some((head, view)) = self.0.place.read_newer(&writer.head).await? else {
+        let newer = match self.0.place.read_newer(&writer.head).await {
+            Err(e) if e.is_damage() => return Err(self.0.ownership.judge(self.url(), e).await),
+            read => read?,
+        };
+        let Some((head, view)) = newer else {
             writer.undecided = false;
             return Ok(());
         };

@@ -80,11 +80,6 @@ impl View {
         envelope::check_collectable(&MANIFEST, &self.features)
     }
 
-    /// Refuses, by name, to make the next version.
-    pub(in crate::archive) fn check_writable(&self) -> Result<(), EnvelopeError> {
-        envelope::check_writable(&MANIFEST, &self.features)
-    }
-
     /// Whether something that this version says makes the object live, or waiting to be deleted. `name` is relative to the
     /// topic's root. What is under way and in no version yet is not known here.
     pub(in crate::archive) async fn names(&self, name: &str) -> Result<bool, ArchiveError> {

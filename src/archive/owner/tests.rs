@@ -5,7 +5,7 @@ use crate::archive::testing::*;
 use crate::archive::{Archive, Bucket};
 use crate::base::Uuid;
 use crate::store::Store;
-use crate::store::testing::{Fault, Faulty, memory};
+use crate::store::testing::{Call, Fault, Faulty, memory};
 
 async fn opened(store: &Store) -> Bucket {
     bucket(store).await
@@ -168,10 +168,11 @@ async fn an_unreadable_version_in_a_chain_of_ours_stops_that_partition_and_no_ot
     let archive = start(&faulty.store(), empty_disk(1), false).await;
     let (_, made) = archive.topics.create("t", 1, BTreeMap::new()).await.unwrap();
     faulty.store().put(&made[0].chain().path_of(2), Bytes::from_static(b"garbage")).await.unwrap();
-    let next_owner = archive.ownership.0.chain.path_of(2);
+    let unreadable = made[0].chain().path_of(2);
+    let reads = || faulty.log().iter().filter(|(call, path)| *call == Call::Get && *path == unreadable).count();
     let commit = made[0].commit(seal_one("data/a", 0, 10));
     tokio::pin!(commit);
-    while !faulty.log().iter().any(|(_, path)| *path == next_owner) {
+    while reads() < 2 {
         assert!(futures::poll!(commit.as_mut()).is_pending());
     }
     faulty.away(true);

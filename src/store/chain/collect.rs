@@ -112,7 +112,7 @@ impl Chain {
     /// the `keep_newest`, and never the head. Returns how many went: at most a thousand a call.
     pub async fn collect(&self, keep_newest: u64, keep_ms: i64, now_ms: i64) -> Result<u64, ChainError> {
         let Some(head) = self.head(None).await? else { return Ok(0) };
-        self.check_writable(&head)?;
+        self.check_collectable(&head)?;
         let (keep, mut lowest) = (Keep { newest: keep_newest, ms: keep_ms }, Lowest::default());
         let mut old = self.old(head.number, keep, now_ms, &mut lowest).await?;
         let mut removed = 0;

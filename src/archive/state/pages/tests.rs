@@ -14,7 +14,9 @@ fn pages_grow_with_the_state_so_that_a_version_costs_few_requests() {
     for mib in [1, 6, 11, 100, 400] {
         let all = mib << 20;
         let (items, partitions) = (shards(all, PAGES, 0), shards(all, PAGES / 2, 0));
-        assert!(items <= PAGES && partitions <= PAGES / 2, "{mib} MiB: {items} and {partitions} pages");
+        let most = PAGES.max(all.div_ceil(PAGE_BYTES_MAX).next_power_of_two());
+        assert!(items <= most && partitions <= most, "{mib} MiB: {items} and {partitions} pages");
+        assert!(partitions <= PAGES / 2 || all > PAGES / 2 * PAGE_BYTES_MAX, "{mib} MiB: {partitions} pages");
         assert!(all / items <= 2 * PAGE_BYTES_MAX, "{mib} MiB in {items}");
     }
     assert!(shards(4 << 30, PAGES, 0) > PAGES, "no page is larger than a reader takes");
