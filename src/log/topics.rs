@@ -58,7 +58,16 @@ impl Registry {
     pub fn new(core: Arc<Core>, archive: Topics, defaults: Defaults, default_partitions: i32) -> Self {
         let live = RwLock::default();
         let (defaults, changing) = (Current::new(defaults), Arc::default());
-        Self { core, archive, defaults, default_partitions, changing, live, strangers: RwLock::default(), unserved: RwLock::default() }
+        Self {
+            core,
+            archive,
+            defaults,
+            default_partitions,
+            changing,
+            live,
+            strangers: RwLock::default(),
+            unserved: RwLock::default(),
+        }
     }
 
     /// Adds the topics of the bucket at a start; `begin` says what a partition begins with, given its producers as of the
@@ -139,7 +148,10 @@ impl Registry {
     /// rest of the broker goes on. One line for each partition.
     pub fn pin_unserved(&self, unloaded: BTreeMap<(Uuid, i32), Unloaded>) -> Vec<String> {
         let line = |((_, number), unloaded): (&(Uuid, i32), &Unloaded)| {
-            format!("topic '{}' is not served, for partition {number} could not be loaded: {}", unloaded.topic, unloaded.error)
+            format!(
+                "topic '{}' is not served, for partition {number} could not be loaded: {}",
+                unloaded.topic, unloaded.error
+            )
         };
         let lines: Vec<String> = unloaded.iter().map(line).collect();
         lines.iter().for_each(|line| tracing::error!("{line}"));
