@@ -49,6 +49,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if !args.paths {
         eprintln!("{}", summary(&layouts));
     }
+    layouts.iter().filter_map(|layout| layout.damaged.as_ref()).for_each(|why| eprintln!("damaged: {why}"));
     Ok(())
 }
 
@@ -115,6 +116,11 @@ fn table(layouts: &[PartitionLayout]) -> String {
                     show_ms(entry.max_timestamp),
                 ]);
             }
+            rows.push(row);
+        }
+        if layout.damaged.is_some() {
+            let mut row = vec![partition.clone(), "damaged".to_owned(), layout.sealed_end.to_string()];
+            row.push(layout.high_watermark.to_string());
             rows.push(row);
         }
         if layout.hot_start < layout.high_watermark {

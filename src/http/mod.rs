@@ -109,9 +109,12 @@ impl Front {
     }
 }
 
-async fn ready(State(front): State<Front>) -> Result<&'static str, Refusal> {
-    front.log()?.ready().map_err(Refusal::unavailable)?;
-    Ok("ready\n")
+/// Ready, with a line for each thing that is not served while the rest goes on.
+async fn ready(State(front): State<Front>) -> Result<String, Refusal> {
+    let log = front.log()?;
+    log.ready().map_err(Refusal::unavailable)?;
+    let lines = log.not_served().into_iter().map(|line| format!("{line}\n"));
+    Ok(std::iter::once("ready\n".to_owned()).chain(lines).collect())
 }
 
 async fn metrics(State(front): State<Front>) -> Response {

@@ -368,6 +368,13 @@ impl Log {
         self.0.core.fence.reason().map_or(Ok(()), Err)
     }
 
+    /// What is damaged or could not be loaded, one line each: it is neither written nor sealed, and the rest goes on.
+    pub fn not_served(&self) -> Vec<String> {
+        let partitions = self.0.registry.partitions(None).unwrap_or_default();
+        let damaged = partitions.iter().filter_map(|p| p.state().damaged.as_ref().map(|damaged| damaged.why.clone()));
+        self.0.registry.unserved().into_iter().chain(damaged).collect()
+    }
+
     /// A clean stop: refuses appends, seals to the LSO, writes state, and releases the bucket if nothing remains.
     pub async fn stop(&self) -> StopReport {
         let inner = &self.0;

@@ -13,7 +13,8 @@ use super::{AppendError, NewTopic, TopicError, TopicInfo};
 use crate::archive::collect::CollectOptions;
 use crate::archive::manifest::Producers;
 use crate::archive::start::Unloaded;
-use crate::archive::{self, ArchiveError, PartitionArchive, Topics, layout};
+use crate::archive::topics::Settled;
+use crate::archive::{self, ArchiveError, CommitError, PartitionArchive, Topics, layout};
 use crate::base::{Current, Limits, Uuid};
 
 /// Names that Kafka gives to state which is no topic here.
@@ -288,6 +289,39 @@ impl Registry {
         let kept_ms = settings.map_or(u64::MAX, |settings| settings.removed_retention_ms);
         let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
         self.archive.delete(name, kept_ms).await.map_err(|e| self.failed(e))?;
+        self.forget(name);
+        Ok(())
+    }
+
+    /// Brings what is served in line with what changes came to of which nobody knew: a topic that is there after all, or gone.
+    ///
+    /// # Errors
+    /// When another broker owns the bucket.
+    pub async fn settle(&self) -> Result<(), CommitError> {
+        let _one = self.changing.lock().await;
+        for Settled { name, topic, made } in self.archive.settle().await? {
+            let Some(topic) = topic else {
+                self.forget(&name);
+                continue;
+            };
+            let known = self.get(&name).filter(|known| known.id == topic.id);
+            let mut partitions = known.and_then(|_| self.partitions(Some(&name)).ok()).unwrap_or_default();
+            let settings = self.in_force_or_defaults(&topic);
+            partitions.iter().for_each(|partition| partition.set_settings(settings.clone()));
+            let new = made.into_iter().filter(|a| usize::try_from(a.partition()).is_ok_and(|n| n >= partitions.len()));
+            let new: Vec<Partition> =
+                new.map(|a| self.partition_of(&name, &settings, a.clone(), Beginning::of(&a.head()))).collect();
+            partitions.extend(new);
+            if i32::try_from(partitions.len()) == Ok(topic.partitions) {
+                tracing::info!(topic = name, "a change of the topic was committed after all");
+                self.insert(&topic, partitions);
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves a topic no more.
+    fn forget(&self, name: &str) {
         let gone = {
             let mut live = self.write();
             live.version += 1;
@@ -299,7 +333,6 @@ impl Registry {
             gone
         };
         gone.iter().flat_map(|t| &t.partitions).for_each(|p| p.close(Closed::Deleted));
-        Ok(())
     }
 
     pub fn describe(&self, topic: &str) -> Result<Vec<super::SettingInfo>, TopicError> {

@@ -494,6 +494,14 @@ impl Mover {
                 drop(one);
             });
         }
+        if expire {
+            let (registry, fence) = (self.registry.clone(), self.core.fence.clone());
+            self.core.env.tasks.cold.spawn(async move {
+                if let Err(error) = registry.settle().await {
+                    fence.fail(error.to_string());
+                }
+            });
+        }
         if collect {
             let mover = self.clone();
             self.core.env.tasks.cold.spawn(async move { mover.collect().await });
