@@ -143,9 +143,10 @@ impl Held {
         batches.chain(damaged).filter(|group| *group >= r).min()
     }
 
-    /// The last group that holds a batch.
+    /// The last group that says where it goes on: with a batch, or with a range that was left out.
     fn last_group(&self) -> u64 {
-        self.batches.last().map_or(0, |batch| batch.span.position.group)
+        let batches = self.batches.iter().map(|batch| batch.span.position.group);
+        batches.chain(self.lost.iter().map(|lost| lost.group)).max().unwrap_or(0)
     }
 }
 

@@ -223,3 +223,16 @@ fn where_the_end_is_in_doubt_offsets_go_on_at_what_is_reserved() {
     assert_eq!((begin.known_end, begin.end), (1, manifest(0).reserved));
     assert!(begin.producers.check(5, 0, 9, 9).is_ok(), "what came in between may be lost");
 }
+
+#[test]
+fn what_was_left_out_after_an_unknown_loss_is_not_left_out_again() {
+    let doubts = Doubts { unknown_losses: vec![UnknownLoss { first: 5, last: 6 }], ..Doubts::default() };
+    let first = Beginning::new("t-0", &manifest(0), &known(&[]), Held::default(), &doubts);
+    assert_eq!((first.known_end, first.end), (0, manifest(0).reserved), "what the lost groups held is not known");
+    let mut held = Held::default();
+    held.visit(&meta(FrameKind::GAP, 0, first.end - 1), at(9), Ok(&[]));
+    let mut raised = manifest(0);
+    raised.reserved = 2 * first.end;
+    let again = Beginning::new("t-0", &raised, &known(&[]), held, &doubts);
+    assert_eq!((again.known_end, again.end, again.damaged), (first.end, first.end, None));
+}
