@@ -1,4 +1,6 @@
 //! A change on a head gives the next version; pure.
+use std::sync::Arc;
+
 use super::change::{Change, Replace, Seal};
 use super::lookup;
 use super::model::{
@@ -44,6 +46,7 @@ pub fn plan(head: &Manifest, change: &Change, context: Context<'_>) -> Plan<Plan
     let mut next = head.clone();
     let (topic_id, partition) = (head.topic_id, head.partition);
     let (made, removed) = Default::default();
+    let loaded = loaded.clone();
     let mut draft = Draft { topic_id, partition, names, loaded, now_ms, made, removed, by: RemovedBy::Delete };
     if !step(&mut next, change, &mut draft)? {
         return Ok(Planned::Already);
@@ -118,11 +121,11 @@ fn applied(head: &Manifest, change: &Change, draft: &Draft<'_>) -> Plan<bool> {
 fn all_known(head: &Manifest, entries: &[Entry], draft: &Draft<'_>) -> Result<bool, Need> {
     for segment in entries.iter().filter_map(Entry::segment) {
         let (name, first) = (segment.name.as_str(), segment.meta.first_offset);
-        let live = lookup::find(head, draft.loaded, first)?;
+        let live = lookup::find(head, &draft.loaded, first)?;
         let is_live = live.as_ref().and_then(Entry::segment).is_some_and(|live| live.name == name);
         let is_removed =
             || head.removed.iter().chain(&draft.removed).any(|removed| removed.what.covers(name, Some(first)));
-        if !is_live && !is_removed() && !lookup::is_removed_in_pages(head, draft.loaded, name, Some(first))? {
+        if !is_live && !is_removed() && !lookup::is_removed_in_pages(head, &draft.loaded, name, Some(first))? {
             return Ok(false);
         }
     }
@@ -244,6 +247,7 @@ fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_
     } else {
         let name = draft.names.producers(next.next);
         let object = draft.object(&PRODUCERS, name, &producers);
+        draft.loaded.producers = Some(Arc::new(producers));
         match &next.producers {
             ProducersAt::Object(old) if (&old.crc32c, old.bytes) == (&object.crc32c, object.bytes) => {
                 draft.made.pop();
@@ -275,7 +279,8 @@ fn fold_epochs(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
     let count = epochs.len() as u64;
     let name = draft.names.epochs(first.epoch());
     let page = EpochPage { topic_id: next.topic_id, partition: next.partition, epochs, unknown: unknown.0 };
-    let object = draft.object(&EPOCHS, name, &page);
+    let object = draft.object(&EPOCHS, name.clone(), &page);
+    draft.loaded.epochs.insert(name, Arc::new(page));
     next.epoch_pages.push(EpochPageRef { object, first, last, count, unknown: unknown.1 });
     Ok(())
 }

@@ -96,8 +96,8 @@ pub struct Draft<'a> {
     pub partition: i32,
     /// Gives fresh names.
     pub names: &'a Names,
-    /// Pages at hand.
-    pub loaded: &'a Loaded,
+    /// Pages at hand, with those that this draft made: a later change of it may have to look into them.
+    pub loaded: Loaded,
     /// Time of the version, ms since 1970.
     pub now_ms: i64,
     /// Objects to be written before the version.
@@ -118,14 +118,28 @@ impl Draft<'_> {
         reference
     }
 
-    /// Notes that `what` is not live any more. What this very draft made is simply not written.
+    /// Notes that `what` is not live any more. What this very draft made is simply not written; what it names is not live either.
     pub fn remove(&mut self, what: RemovedObject) {
         match self.made.iter().position(|object| object.name == what.name()) {
-            Some(at) => drop(self.made.remove(at)),
+            Some(at) => {
+                self.made.remove(at);
+                if let RemovedObject::Tree(page) = what {
+                    self.remove_content(&page);
+                }
+            }
             None => {
                 let by = (!matches!(what, RemovedObject::Object { .. })).then_some(self.by);
                 self.removed.push(Removed { what, at_ms: self.now_ms, by, unknown: Unknown::new() });
             }
+        }
+    }
+
+    /// Notes that what a page of this draft names is not live any more.
+    fn remove_content(&mut self, page: &PageRef) {
+        let Some(content) = self.loaded.pages.get(&page.object.name).cloned() else { return };
+        match &content.items {
+            PageItems::Entries(entries) => entries.iter().for_each(|entry| self.remove_entry(entry)),
+            PageItems::Pages(pages) => pages.iter().for_each(|page| self.remove(RemovedObject::Tree(page.clone()))),
         }
     }
 
@@ -144,7 +158,9 @@ impl Draft<'_> {
         let page = Page { topic_id: self.topic_id, partition: self.partition, level, items, unknown: Unknown::new() };
         let sums = page.sums().expect("no page is made of nothing");
         let name = self.names.page(sums.first, level);
-        PageRef { object: self.object(&PAGE, name, &page), level, sums, unknown: Unknown::new() }
+        let object = self.object(&PAGE, name.clone(), &page);
+        self.loaded.pages.insert(name, Arc::new(page));
+        PageRef { object, level, sums, unknown: Unknown::new() }
     }
 
     /// Pages of one level for `items`: one, or several when they are too many.

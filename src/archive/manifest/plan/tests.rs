@@ -538,3 +538,21 @@ fn what_is_sealed_below_log_start_is_removed_at_once() {
     assert_eq!((world.head.first(), world.head.removed.len()), (20, 2));
     assert_eq!(world.head.log_start, 25);
 }
+
+/// A seal that makes pages, and a log start that cuts into them, come to the same together as one after the other.
+#[test]
+fn changes_that_come_together_account_for_all_that_they_make_on_the_way() {
+    for log_start in [0, 3, 15, 35, 70, 95, 131, 200] {
+        let (mut together, mut apart) = (World::new(), World::new());
+        let all = segments(20);
+        let end = all.last().unwrap().next();
+        let changes = vec![seal(all.clone(), &[]), Change::LogStart { to: log_start.min(end) }];
+        together.apply(&Change::All(changes.clone())).unwrap();
+        changes.iter().for_each(|change| drop(apart.apply(change).unwrap()));
+        let [(live, _), (removed, _)] = together.accounts();
+        let all: BTreeSet<String> = segment_names(&all).collect();
+        assert_eq!(&live | &removed, all, "below {log_start}: nothing is nobody's");
+        let [(live_apart, _), (removed_apart, _)] = apart.accounts();
+        assert_eq!((live, removed), (live_apart, removed_apart), "below {log_start}");
+    }
+}
