@@ -85,7 +85,7 @@ impl std::fmt::Debug for Owned {
 #[derive(Clone, Debug)]
 pub(super) enum Written {
     /// The version is the chain's newest. Its body is left out: the writer has it.
-    Head(Head),
+    Head(Box<Head>),
     /// Somebody of the same or a lower epoch came first: read the head again, and plan anew.
     Lost,
 }
@@ -262,7 +262,7 @@ impl Ownership {
     ) -> Result<Written, CommitError> {
         let path = || self.0.bucket.store().url_of(chain.prefix());
         match chain.commit(on, self.stamp(), body).await? {
-            Outcome::Committed(head) => Ok(Written::Head(Head { body: Bytes::new(), ..head })),
+            Outcome::Committed(head) => Ok(Written::Head(Box::new(Head { body: Bytes::new(), ..head }))),
             Outcome::Lost(_) => Ok(Written::Lost),
             Outcome::Fenced { epoch } => Err(CommitError::Fenced { path: path(), epoch }),
             Outcome::Unreadable(e) => Err(self.judge(path(), e.into()).await),

@@ -341,7 +341,7 @@ async fn write(
     let r = R { wal_id, group, unknown: unknown.1.clone() };
     let body = Body { r, written_ms: state.written_ms, partitions, items, unknown: unknown.0.clone() };
     Ok(match ownership.commit(chain, on.map(|on| &on.head), &body).await? {
-        Written::Head(head) => Some(StateHead { head, pages, carried, unknown, state: Arc::new(state) }),
+        Written::Head(head) => Some(StateHead { head: *head, pages, carried, unknown, state: Arc::new(state) }),
         Written::Lost => None,
     })
 }

@@ -469,7 +469,7 @@ impl Topics {
             self.slots().insert(name.to_owned(), Slot { newest, undecided: Some(attempt) });
             match self.0.ownership.commit(&chain(&self.0.bucket, name), on.as_ref(), &version).await? {
                 Written::Head(head) => {
-                    let newest = Some(TopicHead { head, version: version.clone() });
+                    let newest = Some(TopicHead { head: *head, version: version.clone() });
                     self.slots().insert(name.to_owned(), Slot { newest, undecided: None });
                     return Ok(version);
                 }

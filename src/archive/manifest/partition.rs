@@ -210,7 +210,7 @@ impl PartitionArchive {
         match ownership.commit(&chain, None, &manifest).await? {
             Written::Head(head) => {
                 let view = place.view_of(&head, manifest);
-                Ok(Self::over(place, ownership, head, view))
+                Ok(Self::over(place, ownership, *head, view))
             }
             Written::Lost => {
                 let (head, view) = place.read(None).await?;
@@ -379,7 +379,7 @@ impl PartitionArchive {
             match self.0.ownership.commit(&self.0.chain, Some(&writer.head), &*manifest).await? {
                 Written::Head(head) => {
                     let view = self.0.place.view_of(&head, *manifest);
-                    *writer = Writer::on(head);
+                    *writer = Writer::on(*head);
                     self.forgotten().remove(&riding);
                     return Ok(self.publish(view));
                 }
