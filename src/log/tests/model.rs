@@ -15,6 +15,7 @@ const STEPS: u64 = 60;
 #[derive(Debug, Default)]
 struct Happened {
     condensed: u64,
+    started_over_condensed: u64,
     took_over: u64,
     cut: u64,
 }
@@ -44,8 +45,9 @@ async fn case(seed: u64, happened: &mut Happened) {
 
 async fn step(world: &mut World) {
     match world.below(100) {
-        0..=24 => world.append().await,
-        25..=34 => world.append_idempotent().await,
+        0..=16 => world.append().await,
+        17..=26 => world.fill().await,
+        27..=34 => world.append_idempotent().await,
         35..=39 => world.send_again().await,
         40..=49 => world.append_to_transaction().await,
         50..=56 => world.end_a_transaction().await,
@@ -90,4 +92,10 @@ fn whatever_happens_every_reader_sees_what_was_acknowledged_and_nothing_else() {
         }
     }
     eprintln!("{cases} cases: {happened:?}");
+    let Happened { condensed, started_over_condensed, took_over, cut } = happened;
+    let often = |count: u64| cases < 40 || count * 20 >= cases;
+    assert!(
+        [condensed, started_over_condensed, took_over, cut].into_iter().all(often),
+        "something hardly ever happens"
+    );
 }

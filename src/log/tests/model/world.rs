@@ -105,7 +105,7 @@ impl World {
         let mut options = Options::new("/disk");
         options.take_over = take_over;
         options.wal.file_bytes = OPTIONS_FILE_BYTES;
-        options.wal.budget_bytes = Some(16 * OPTIONS_FILE_BYTES);
+        options.wal.budget_bytes = Some(8 * OPTIONS_FILE_BYTES);
         options.wal.group_max_bytes = 16 << 10;
         options.topic_defaults.insert("esker.seal.ms".to_owned(), "60000".to_owned());
         let env = Env {
@@ -351,7 +351,7 @@ impl World {
 
     /// Fills some of the WAL.
     pub async fn fill(&mut self) {
-        for _ in 0..self.below(12) {
+        for _ in 0..self.below(20) {
             let Some((topic, partition)) = self.any_topic() else { return };
             let sent = Sent { value: self.value(), transaction: None };
             let text = format!("{}:{}", sent.value, "x".repeat(9000));
@@ -428,6 +428,7 @@ impl World {
     pub async fn restart(&mut self, ending: Ending) {
         self.note(format!("restart: {ending:?}"));
         let mut released = false;
+        let condensed = self.is_condensed();
         if ending == Ending::Clean {
             released = self.stop().await.released;
         }
@@ -437,6 +438,7 @@ impl World {
         self.heal().await;
         let log = self.log.take().unwrap();
         let lost = ending == Ending::DiskLost;
+        self.happened.started_over_condensed += u64::from(condensed && !lost);
         self.fs = match ending {
             Ending::Clean | Ending::Killed => self.fs.after_kill(),
             Ending::PowerCut => self.fs.crash(&self.random),
@@ -513,8 +515,13 @@ impl World {
         self.settle_state(false);
     }
 
+    fn is_condensed(&self) -> bool {
+        self.log().0.core.wal.space().files.iter().any(|file| file.kept)
+    }
+
     /// Every reader sees what the model knows.
     pub async fn judge(&mut self) {
+        self.happened.condensed += u64::from(self.is_condensed());
         if self.power_is_off() || self.log().0.core.fence.reason().is_some() {
             return;
         }
@@ -592,8 +599,8 @@ impl World {
     }
 
     pub fn count(&mut self, happened: &mut Happened) {
-        let condensed = self.log().0.core.wal.space().files.iter().any(|file| file.kept);
-        happened.condensed += u64::from(condensed);
+        happened.condensed += u64::from(self.happened.condensed > 0);
+        happened.started_over_condensed += u64::from(self.happened.started_over_condensed > 0);
         happened.took_over += u64::from(self.happened.took_over > 0);
         happened.cut += u64::from(self.happened.cut > 0);
     }
