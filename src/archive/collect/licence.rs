@@ -40,7 +40,7 @@ impl<'a> Licence<'a> {
         if self.holds()? {
             return Ok(());
         }
-        let began = self.clock.elapsed();
+        let began = self.clock.boottime();
         let ended = match self.ownership.look().await {
             Ok(Look::Ours) => {
                 *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
@@ -60,6 +60,6 @@ impl<'a> Licence<'a> {
             return Err(ended.clone());
         }
         let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(looked.is_some_and(|began| self.clock.elapsed().saturating_sub(began) < BATCH))
+        Ok(looked.is_some_and(|began| self.clock.boottime().saturating_sub(began) < BATCH))
     }
 }
