@@ -18,6 +18,7 @@ struct Happened {
     started_over_condensed: u64,
     took_over: u64,
     cut: u64,
+    refused: u64,
 }
 
 async fn case(seed: u64, happened: &mut Happened) {
@@ -65,6 +66,8 @@ async fn step(world: &mut World) {
         89..=92 => world.restart(Ending::Killed).await,
         93..=95 => world.cut_power_soon(),
         96 => world.restart(Ending::DiskLost).await,
+        97 => world.other_disks_are_refused(true).await,
+        98 => world.other_disks_are_refused(false).await,
         _ => world.fill().await,
     }
     if world.power_is_off() {
@@ -92,10 +95,10 @@ fn whatever_happens_every_reader_sees_what_was_acknowledged_and_nothing_else() {
         }
     }
     eprintln!("{cases} cases: {happened:?}");
-    let Happened { condensed, started_over_condensed, took_over, cut } = happened;
+    let Happened { condensed, started_over_condensed, took_over, cut, refused } = happened;
     let often = |count: u64| cases < 40 || count * 20 >= cases;
     assert!(
-        [condensed, started_over_condensed, took_over, cut].into_iter().all(often),
+        [condensed, started_over_condensed, took_over, cut, refused].into_iter().all(often),
         "something hardly ever happens"
     );
 }

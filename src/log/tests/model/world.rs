@@ -425,6 +425,30 @@ impl World {
         report
     }
 
+    /// A kill, and a start on a disk that is not the owner's: an old copy of it, or an empty one. Then on the true one.
+    pub async fn other_disks_are_refused(&mut self, old_copy: bool) {
+        if self.away || self.power_is_off() {
+            return;
+        }
+        self.power_stays();
+        let other = if old_copy { self.fs.after_kill() } else { FaultyFs::new() };
+        let Some((topic, partition)) = self.any_topic() else { return };
+        let sent = Sent { value: self.value(), transaction: None };
+        let pending = partition.append(batch(&[(1_000, &format!("{}:", sent.value))]), None);
+        if self.appended(&topic, vec![sent], pending).await.is_none() || self.log().seal(None).await.is_err() {
+            return;
+        }
+        self.log().0.core.fence.end("the model ends this life");
+        self.client.end();
+        let true_disk = std::mem::replace(&mut self.fs, other);
+        let refused = self.opened(false).await;
+        self.note(format!("another disk, an old copy: {old_copy}: {:?}", refused.as_ref().map(|_| "starts")));
+        assert!(refused.is_err(), "a disk that is not the owner's is taken for it (an old copy: {old_copy})");
+        self.fs = true_disk;
+        self.happened.refused += 1;
+        self.restart(Ending::Killed).await;
+    }
+
     pub async fn restart(&mut self, ending: Ending) {
         self.note(format!("restart: {ending:?}"));
         let mut released = false;
@@ -603,5 +627,6 @@ impl World {
         happened.started_over_condensed += u64::from(self.happened.started_over_condensed > 0);
         happened.took_over += u64::from(self.happened.took_over > 0);
         happened.cut += u64::from(self.happened.cut > 0);
+        happened.refused += u64::from(self.happened.refused > 0);
     }
 }
