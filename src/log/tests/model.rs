@@ -19,6 +19,7 @@ struct Happened {
     took_over: u64,
     cut: u64,
     refused: u64,
+    fenced: u64,
 }
 
 async fn case(seed: u64, happened: &mut Happened) {
@@ -60,7 +61,8 @@ async fn step(world: &mut World) {
             world.pass(Duration::from_secs(seconds)).await;
         }
         81..=83 => world.toggle_store().await,
-        84..=85 => world.delete_or_create_a_topic().await,
+        84 => world.delete_or_create_a_topic().await,
+        85 => world.is_taken_over().await,
         86 => world.jump().await,
         87..=88 => world.restart(Ending::Clean).await,
         89..=92 => world.restart(Ending::Killed).await,
@@ -95,10 +97,10 @@ fn whatever_happens_every_reader_sees_what_was_acknowledged_and_nothing_else() {
         }
     }
     eprintln!("{cases} cases: {happened:?}");
-    let Happened { condensed, started_over_condensed, took_over, cut, refused } = happened;
+    let Happened { condensed, started_over_condensed, took_over, cut, refused, fenced } = happened;
     let often = |count: u64| cases < 40 || count * 20 >= cases;
     assert!(
-        [condensed, started_over_condensed, took_over, cut, refused].into_iter().all(often),
+        [condensed, started_over_condensed, took_over, cut, refused, fenced].into_iter().all(often),
         "something hardly ever happens"
     );
 }

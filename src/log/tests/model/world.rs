@@ -449,6 +449,34 @@ impl World {
         self.restart(Ending::Killed).await;
     }
 
+    /// Another broker takes the bucket over while this one runs: it stops soon, and nothing of it comes after.
+    pub async fn is_taken_over(&mut self) {
+        if self.power_is_off() {
+            return;
+        }
+        self.heal().await;
+        self.power_stays();
+        let old = self.log.take().unwrap();
+        let client = self.client.clone();
+        self.fs = FaultyFs::new();
+        self.log = Some(self.opened(true).await.unwrap());
+        self.forget_what_was_lost().await;
+        self.settle_state(true);
+        let topics: Vec<String> = self.topics.keys().cloned().collect();
+        for topic in topics {
+            let Some(partition) = old.partition(&topic, 0) else { continue };
+            let value = self.value();
+            if let Ok(pending) = partition.append(batch(&[(1_000, &format!("{value}:"))]), None) {
+                // Acknowledged or not: it is in the old WAL only, and is never seen again.
+                let _ = tokio::time::timeout(Duration::from_secs(1), pending.durable()).await;
+            }
+        }
+        self.pass(Duration::from_secs(15)).await;
+        assert!(old.0.core.fence.reason().is_some(), "a broker whose bucket another one owns goes on");
+        client.end();
+        self.happened.fenced += 1;
+    }
+
     pub async fn restart(&mut self, ending: Ending) {
         self.note(format!("restart: {ending:?}"));
         let mut released = false;
@@ -627,6 +655,7 @@ impl World {
         happened.started_over_condensed += u64::from(self.happened.started_over_condensed > 0);
         happened.took_over += u64::from(self.happened.took_over > 0);
         happened.cut += u64::from(self.happened.cut > 0);
+        happened.fenced += u64::from(self.happened.fenced > 0);
         happened.refused += u64::from(self.happened.refused > 0);
     }
 }
