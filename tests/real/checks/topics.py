@@ -123,7 +123,8 @@ def settings(broker, admin):
     broker.esker("seal", topic)
     expect(answer(broker, topic, big) is None, "a send failed")
     broker.esker("seal", topic)
-    set_to(admin, topic, retention_bytes="150000")
+    # What retention takes away rides on the next seal, or waits for as long as one might take.
+    set_to(admin, topic, retention_bytes="150000", esker_seal_ms="5000")
     deadline = time.monotonic() + TIMEOUT_S
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "none", **REFRESH})
     while consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30)[0] == 0:
