@@ -427,7 +427,8 @@ impl World {
 
     /// A kill, and a start on a disk that is not the owner's: an old copy of it, or an empty one. Then on the true one.
     pub async fn other_disks_are_refused(&mut self, old_copy: bool) {
-        if self.away || self.power_is_off() {
+        // A version of the bucket has to tell of what the copy lacks, so it has to be sealed: not while a transaction is open.
+        if self.away || self.power_is_off() || !self.open.is_empty() {
             return;
         }
         self.power_stays();
