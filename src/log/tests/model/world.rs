@@ -336,7 +336,7 @@ impl World {
         let result = self.synced(partition.delete_records(to)).await;
         self.note(format!("{topic}: delete below {to}: {result:?}"));
         let truth = self.topics.get_mut(&topic).unwrap();
-        truth.log_start_maybe = truth.log_start_maybe.max(to);
+        truth.log_start_maybe.push(to);
         if result.is_ok() {
             truth.log_start = truth.log_start.max(to);
         }
@@ -520,7 +520,6 @@ impl World {
             let sealed = gap.map_or(layout.sealed_end, |gap| gap.first);
             let Some(truth) = self.topics.get_mut(&layout.topic) else { continue };
             truth.lost_above(sealed);
-            truth.log_start_maybe = truth.log_start_maybe.max(layout.log_start);
             truth.log_start = layout.log_start;
             truth.high_watermark = layout.high_watermark;
         }
