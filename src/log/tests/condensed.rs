@@ -150,3 +150,45 @@ async fn a_file_of_which_much_is_needed_does_not_keep_others_from_being_condense
     assert_eq!(kept, [files[1]], "{now:?}");
     super::state::kill(world.log).await;
 }
+
+/// What is in memory hides that a file was condensed, so here there is more than fits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_what_was_condensed_away_is_sent_to_the_bucket_while_older_files_are_there() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.wal.budget_bytes = Some(64 << 20);
+    let env = Env { limits: Limits::new(128 << 20), ..place.env() };
+    let log = Log::open(options.clone(), env).await.unwrap();
+    for topic in ["a", "b", "c"] {
+        log.create_topic(new_topic(topic)).await.unwrap();
+    }
+    let big = "x".repeat(200_000);
+    append(&log, "a", &[(1, "file 1")]).await;
+    let file = || log.0.core.wal.space().files.last().unwrap().file;
+    let before = file();
+    while file() == before {
+        append(&log, "c", &[(1, &big)]).await;
+    }
+    let pins = log.partition("b", 0).unwrap();
+    pins.append_transactional(part(99, 0, "pins"), None).unwrap().durable().await.unwrap();
+    for value in ["1", "2", "3"] {
+        append(&log, "a", &[(1, value)]).await;
+    }
+    log.seal(None).await.unwrap();
+    for _ in 0..60 {
+        append(&log, "c", &[(1, &big)]).await;
+    }
+    log.seal(Some("c")).await.unwrap();
+    let oldest = condensable(&log.0.core.wal.space())[0];
+    log.0.mover.condense(vec![oldest]).await;
+    let files = log.0.core.wal.space().files;
+    assert!(files.iter().any(|f| f.file == oldest && f.kept) && files[0].file < oldest, "{files:?}");
+    let a = log.partition("a", 0).unwrap();
+    for from in 0..4 {
+        let read = a.read(from, 1 << 20, true, Isolation::ReadUncommitted).await.unwrap();
+        assert!(!read.batches.is_empty(), "nothing at {from}");
+    }
+    assert_eq!(read_all(&a, 0).await.len(), 4);
+    drop(a);
+    super::state::kill(log).await;
+}
