@@ -112,6 +112,17 @@ impl Survey {
         self.state.as_ref().map(|head| head.state().r.wal_id)
     }
 
+    /// Up to where each partition is sealed.
+    pub fn sealed_ends(&self) -> BTreeMap<(Uuid, i32), i64> {
+        self.manifests.iter().map(|(key, found)| (*key, found.view.manifest().next)).collect()
+    }
+
+    /// The release point of the newest state version, as a group of this WAL: nothing below it is needed.
+    pub fn released_below(&self, wal_id: Uuid) -> u64 {
+        let r = self.state.as_ref().map(|head| head.state().r);
+        r.filter(|r| r.wal_id == wal_id).map_or(0, |r| r.group)
+    }
+
     /// The greatest group that the head of a chain of the owner, of state or of a partition says was synced to this WAL.
     pub(super) fn greatest_mark(&self, wal_id: Uuid) -> Option<WalMark> {
         self.marks.get(&wal_id).cloned()

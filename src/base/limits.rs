@@ -33,6 +33,12 @@ impl Limits {
         Self { memory_bytes: memory_bytes.max(Self::MEMORY_BYTES_MIN) }
     }
 
+    /// Less than [`Limits::MEMORY_BYTES_MIN`], so that a test reaches a limit soon.
+    #[cfg(test)]
+    pub fn tiny(memory_bytes: u64) -> Self {
+        Self { memory_bytes }
+    }
+
     /// The whole.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
@@ -76,6 +82,22 @@ impl Limits {
     /// Changes of groups, offsets and transactions that are not in a state version yet: a sixteenth.
     pub fn state_changes_bytes(&self) -> u64 {
         self.memory_bytes / 16
+    }
+
+    /// Where batches lie in the WAL: a sixteenth. Beyond it sealed ones are read from the bucket, and unsealed ones are sealed
+    /// early.
+    pub fn hot_index_bytes(&self) -> u64 {
+        self.memory_bytes / 16
+    }
+
+    /// Most that it may take while nothing can be sealed: an eighth. Beyond it produce is refused.
+    pub fn hot_index_max_bytes(&self) -> u64 {
+        self.memory_bytes / 8
+    }
+
+    /// Idempotent producers remembered in all partitions together, of some 256 bytes each: a sixteenth.
+    pub fn producers_max(&self) -> usize {
+        usize::try_from(self.memory_bytes / 16 / 256).unwrap_or(usize::MAX)
     }
 
     /// Largest request a connection may announce: Kafka's `socket.request.max.bytes`, but never more than the budget.

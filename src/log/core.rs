@@ -1,5 +1,5 @@
 //! What every partition needs and nobody owns alone: the WAL, the cold reader, the fence, counters.
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::Env;
 use super::cold::ColdReader;
@@ -19,17 +19,39 @@ pub(super) struct Core {
     pub ownership: Ownership,
     pub metrics: Counts,
     producer_ids: AtomicU32,
+    index_is_full: AtomicBool,
 }
 
 impl Core {
     pub fn new(env: Env, wal: Wal, cold: ColdReader, fence: Fence, state: StateLog, ownership: Ownership) -> Self {
         let metrics = Counts::new(&env.metrics);
-        Self { env, wal, cold, fence, state, ownership, metrics, producer_ids: AtomicU32::new(0) }
+        Self {
+            env,
+            wal,
+            cold,
+            fence,
+            state,
+            ownership,
+            metrics,
+            producer_ids: AtomicU32::new(0),
+            index_is_full: AtomicBool::new(false),
+        }
     }
 
     /// The epoch that records of this life carry.
     pub fn leader_epoch(&self) -> i32 {
         self.ownership.leader_epoch()
+    }
+
+    /// Takes note of how much memory the hot index takes.
+    pub fn set_index_bytes(&self, bytes: u64) {
+        self.metrics.index_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.index_is_full.store(bytes > self.env.limits.hot_index_max_bytes(), Ordering::Relaxed);
+    }
+
+    /// Whether there is no memory for the positions of more batches.
+    pub fn index_is_full(&self) -> bool {
+        self.index_is_full.load(Ordering::Relaxed)
     }
 
     /// A producer id that was never given out: the broker's life in the upper half, a count in the lower.

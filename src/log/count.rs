@@ -30,6 +30,7 @@ pub(super) struct Counts {
     pub partitions: Gauge,
     pub store_away: Gauge,
     pub pinned_bytes: Gauge,
+    pub index_bytes: Gauge,
     mixed: Arc<Mutex<HashSet<(String, &'static str)>>>,
     mixed_topics: Counter,
 }
@@ -63,6 +64,8 @@ impl Counts {
                 "wal_pinned_bytes",
                 "Bytes of WAL files that unsealed records or state keep from being recycled",
             ),
+            index_bytes: m
+                .gauge("hot_index_bytes", "Bytes of memory that the positions of the batches in the WAL take"),
             mixed: Arc::default(),
             mixed_topics: m.counter("mixed_columns", "Topics and columns that hold both UTF-8 and other bytes"),
         }

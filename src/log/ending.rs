@@ -102,7 +102,7 @@ impl State {
             marker.coordinator_epoch,
             marker.timestamp,
         );
-        self.transactions.ends(marker);
+        self.transactions.ends(marker.producer_id, marker.outcome, marker.offset);
     }
 }
 

@@ -92,7 +92,7 @@ impl Partition {
     async fn hot_at_or_after(&self, from: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {
         let mut at = from;
         loop {
-            let span = self.state().hot.from(at).find(|s| s.max_timestamp >= timestamp).copied();
+            let span = self.state().hot.at_or_after(at, timestamp);
             let Some(span) = span else { return Ok(None) };
             if let Some(hit) = self.in_batch(span.base, from, timestamp).await? {
                 return Ok(Some(hit));
@@ -124,7 +124,7 @@ impl Partition {
         };
         let mut best = self.sealed().max_timestamp(log_start).await?;
         let from = log_start.max(sealed_end);
-        let hot = self.state().hot.from(from).map(|s| s.max_timestamp).max().filter(|t| *t >= 0);
+        let hot = self.state().hot.max_timestamp(from).filter(|t| *t >= 0);
         if let Some(greatest) = hot.filter(|t| best.is_none_or(|b| b.timestamp < *t)) {
             best = self.hot_at_or_after(from, greatest).await?.or(best);
         }

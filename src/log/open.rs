@@ -20,7 +20,7 @@ use crate::archive::manifest::Producers;
 use crate::archive::owner::{self, Claim, Disk, LockFile, OwnerError, WalPlan};
 use crate::archive::state::State;
 use crate::archive::{ArchiveError, Bucket, CommitError, Ownership, PartitionArchive, Survey};
-use crate::base::Uuid;
+use crate::base::{Limits, Uuid};
 use crate::store::{Store, StoreError};
 use crate::wal::fs::FileSystem;
 use crate::wal::{
@@ -87,12 +87,15 @@ impl Log {
         let fence = Fence::new(env.clock.clone(), ownership.looked_at());
         let entry = ownership.entry();
         found.doubts.end_is_uncertain |= entry.leaves_gap;
+        let keep_wal = ownership.wal() == WalPlan::Continue;
+        if keep_wal && found.lacks_batches() {
+            found = hold_unsealed(&env, fs.clone(), &options, &recovered, found, &survey).await?;
+        }
         let identity = identity_of(&bucket, &ownership, options.broker_id);
         let wal = start_wal(recovered, identity, fs.clone(), &options, &env, &fence)?;
         let _ = fs.remove(&options.data_dir.join(WAL_ID_FILE)); // the WAL's own header says it from now on
         let told = wal.clone();
         ownership.tell_of_wal(move || Some(told.last_synced()));
-        let keep_wal = ownership.wal() == WalPlan::Continue;
         let archive = survey.adopt(&ownership).await.map_err(commit_error)?;
         if ownership.lost_wal() {
             lines.push(
@@ -101,8 +104,7 @@ impl Log {
         }
         let collector = Collector::new(&archive, CollectOptions::default());
         let cold = ColdReader::new(store.clone(), &env.limits, &env.clock, env.tasks.clone(), &env.metrics);
-        let changes_max = env.limits.state_changes_bytes();
-        let mut found = if keep_wal { found } else { FromWal::new(changes_max) };
+        let mut found = if keep_wal { found } else { FromWal::new(&env.limits) };
         let state = found.state_behind(&archive.state.head(), identity.wal_id)?;
         // What the state version released stays released: a WAL that is full of sealed records takes appends at once.
         wal.release_below(released_below(&archive.state.head(), identity.wal_id));
@@ -175,6 +177,9 @@ impl Wait {
 /// What recovery collected of each partition, before anybody knows which of them live.
 struct FromWal {
     partitions: HashMap<(Uuid, i32), Held>,
+    /// Memory that the batches take, and how much they may take.
+    batches_bytes: u64,
+    batches_max: u64,
     state: Behind,
     /// Why a state frame cannot be used, with its group.
     state_damaged: Vec<(u64, String)>,
@@ -182,10 +187,16 @@ struct FromWal {
 }
 
 impl FromWal {
-    /// Nothing, with room for so many bytes of changes of state.
-    fn new(changes_max: u64) -> Self {
-        let (partitions, doubts) = (HashMap::new(), Doubts::default());
-        Self { partitions, state: Behind::new(changes_max), state_damaged: Vec::new(), doubts }
+    /// Nothing, with the room that these limits give.
+    fn new(limits: &Limits) -> Self {
+        Self {
+            partitions: HashMap::new(),
+            batches_bytes: 0,
+            batches_max: limits.hot_index_bytes(),
+            state: Behind::new(limits.state_changes_bytes()),
+            state_damaged: Vec::new(),
+            doubts: Doubts::default(),
+        }
     }
 
     fn visit(&mut self, visit: Visit<'_>) {
@@ -193,7 +204,29 @@ impl FromWal {
         if meta.kind == FrameKind::STATE {
             return self.visit_state(meta, position, payload);
         }
-        self.partitions.entry((meta.topic_id, meta.partition)).or_default().visit(meta, position, payload);
+        let held = self.partitions.entry((meta.topic_id, meta.partition)).or_default();
+        let before = held.memory();
+        held.visit(meta, position, payload, self.batches_bytes <= self.batches_max);
+        self.batches_bytes = self.batches_bytes + held.memory() - before;
+        if self.batches_bytes > self.batches_max {
+            self.partitions.values_mut().for_each(Held::forget_batches);
+        }
+    }
+
+    /// Whether there were more batches than memory for them: none is held then.
+    fn lacks_batches(&self) -> bool {
+        self.batches_bytes > self.batches_max
+    }
+
+    /// Holds a batch of a second reading, unless it ends below `next` of its partition: it is sealed.
+    fn visit_again(&mut self, visit: &Visit<'_>, next: &BTreeMap<(Uuid, i32), i64>) {
+        let key = (visit.meta.topic_id, visit.meta.partition);
+        if let (FrameKind::BATCH, Ok(batch)) = (visit.meta.kind, visit.payload)
+            && next.get(&key).is_none_or(|next| visit.meta.last_offset >= *next)
+            && let Some(held) = self.partitions.get_mut(&key)
+        {
+            held.hold(visit.meta, visit.position, batch);
+        }
     }
 
     fn visit_state(&mut self, meta: &FrameMeta, position: Position, payload: Result<&[u8], &Damage>) {
@@ -276,9 +309,9 @@ fn released_below(head: &State, wal_id: Uuid) -> u64 {
 
 async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Result<(Recovered, FromWal), OpenError> {
     let wal_options = options.wal.clone();
-    let changes_max = env.limits.state_changes_bytes();
+    let limits = env.limits.clone();
     let work = move || {
-        let mut found = FromWal::new(changes_max);
+        let mut found = FromWal::new(&limits);
         let recovered = wal::recover(fs, &wal_options, &mut |visit| found.visit(visit))?;
         found.doubts.end_is_uncertain = recovered.os_tail_uncertain;
         for damage in recovered.damage.iter().filter(|damage| damage.accepted) {
@@ -295,6 +328,25 @@ async fn recover(env: &Env, fs: Arc<dyn FileSystem>, options: &Options) -> Resul
         }
         Ok((recovered, found))
     };
+    let done = env.tasks.blocking_hot(work).await;
+    done.map_err(|e| OpenError::Damaged(format!("recovery ended early: {e}")))?.map_err(wal_error)
+}
+
+/// Reads the WAL a second time when it held more batches than memory for them: now that it is known what is sealed, the rest
+/// is held. What is sealed is not, and is read from the bucket.
+async fn hold_unsealed(
+    env: &Env,
+    fs: Arc<dyn FileSystem>,
+    options: &Options,
+    recovered: &Recovered,
+    mut found: FromWal,
+    survey: &Survey,
+) -> Result<FromWal, OpenError> {
+    let (options, next) = (options.wal.clone(), survey.sealed_ends());
+    let released = recovered.identity.map_or(0, |identity| survey.released_below(identity.wal_id));
+    let from = recovered.file_of(released);
+    let work =
+        move || wal::visit_from(&*fs, &options, from, &mut |visit| found.visit_again(&visit, &next)).map(|()| found);
     let done = env.tasks.blocking_hot(work).await;
     done.map_err(|e| OpenError::Damaged(format!("recovery ended early: {e}")))?.map_err(wal_error)
 }

@@ -33,6 +33,10 @@ mod state;
 /// Most bytes that a batch may unpack to, unless `max.message.bytes` is larger.
 const UNPACKED_MAX_BYTES: u64 = 64 << 20;
 
+/// What a producer is told while the hot index takes all that it may.
+const NO_ROOM_FOR_POSITIONS: &str = "there are too many small batches that are not in the bucket yet for the memory that their \
+     positions may take; retry when some are sealed, send larger batches (linger.ms), or give the broker more memory.bytes";
+
 /// One partition of an open log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Partition(pub(super) Arc<Inner>);
@@ -175,6 +179,9 @@ impl Partition {
         self.0.core.fence.may_write().map_err(AppendError::Storage)?;
         if let Some(reason) = self.0.archive.refusal() {
             return Err(AppendError::Storage(format!("{}-{}: {reason}", self.topic(), self.number())));
+        }
+        if self.0.core.index_is_full() {
+            return Err(AppendError::Storage(NO_ROOM_FOR_POSITIONS.to_owned()));
         }
         let settings = self.settings();
         let now_ms = self.0.core.env.clock.now_ms();

@@ -45,13 +45,21 @@ impl Default for Producer {
     }
 }
 
-/// The producers of one partition; bounded by [`Limits::PRODUCERS_PER_PARTITION_MAX`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The producers of one partition; bounded by [`Limits::PRODUCERS_PER_PARTITION_MAX`], or by less.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Producers {
     known: HashMap<i64, Producer>,
+    /// At so many a new one takes the place of others.
+    max: usize,
     /// End of the newest `wal-lost` gap: what a producer sent between its newest batch below and its next one was lost, so
     /// that it may jump forward once.
     lost_until: Option<i64>,
+}
+
+impl Default for Producers {
+    fn default() -> Self {
+        Self { known: HashMap::new(), max: Limits::PRODUCERS_PER_PARTITION_MAX, lost_until: None }
+    }
 }
 
 /// A batch that may be appended, or one that is there already.
@@ -148,10 +156,20 @@ impl Producers {
     }
 
     fn entry(&mut self, producer_id: i64) -> &mut Producer {
-        if !self.known.contains_key(&producer_id) && self.known.len() >= Limits::PRODUCERS_PER_PARTITION_MAX {
+        if !self.known.contains_key(&producer_id) && self.known.len() >= self.max {
             self.forget_the_most_silent();
         }
         self.known.entry(producer_id).or_default()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// From now on a new one takes the place of others when there are so many; those that are there stay.
+    pub fn set_max(&mut self, max: usize) {
+        self.max = max;
     }
 
     /// All of them, by id.
@@ -211,13 +229,17 @@ impl Producers {
             let archive::Producer { id, epoch, last_timestamp, coordinator_epoch, .. } = *p;
             (id, Producer { epoch, batches, last_timestamp, coordinator_epoch })
         };
-        Self { known: from.producers.iter().map(one).collect(), lost_until: from.lost_until }
+        Self { known: from.producers.iter().map(one).collect(), lost_until: from.lost_until, ..Self::default() }
     }
 
+    /// Forgets a sixteenth at once, so that a stream of new ones does not look through all of them each time.
     fn forget_the_most_silent(&mut self) {
-        if let Some(id) = self.known.iter().min_by_key(|(id, p)| (p.last_timestamp, **id)).map(|(id, _)| *id) {
-            self.known.remove(&id);
+        let mut all: Vec<(i64, i64)> = self.known.iter().map(|(id, p)| (p.last_timestamp, *id)).collect();
+        let gone = (all.len() / 16).max(1);
+        if gone < all.len() {
+            all.select_nth_unstable(gone);
         }
+        all.iter().take(gone).for_each(|(_, id)| drop(self.known.remove(id)));
     }
 }
 

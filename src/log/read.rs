@@ -196,7 +196,8 @@ impl Partition {
         self.forget_below(self.0.core.wal.oldest_group());
     }
 
-    fn forget_below(&self, oldest: u64) {
+    /// Drops from the hot index what is sealed and lies in groups below `oldest`.
+    pub(super) fn forget_below(&self, oldest: u64) {
         let mut state = self.state();
         let sealed_end = state.sealed_end;
         state.hot.forget_below(oldest, sealed_end);

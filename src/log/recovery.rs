@@ -7,39 +7,33 @@
 use std::collections::BTreeMap;
 
 use super::hot::{HotIndex, Span};
-use super::producers::Producers;
+use super::producers::{BatchMark, Producers, follows};
 use super::transactions::{Role, Transactions};
 use crate::archive::manifest::{self as archive, Manifest};
-use crate::record::{BatchHeader, EndMarker};
+use crate::record::BatchHeader;
 use crate::wal::{Damage, FrameKind, FrameMeta, Position};
+use wrote::Wrote;
+
+mod wrote;
 
 /// What the WAL holds of one partition, in its order.
 #[derive(Debug, Default)]
 pub struct Held {
-    batches: Vec<HeldBatch>,
+    batches: HotIndex,
+    wrote: wrote::Log,
+    /// Number of batches, and the end of the last one, also of those that were forgotten.
+    count: usize,
+    end: Option<i64>,
+    /// First offset of each leader epoch, ascending.
+    epochs: Vec<(i32, i64)>,
     /// The newest log start, and the oldest group that says so.
     log_start: Option<(i64, u64)>,
     /// Ranges that will never hold records: given up, or left out.
     lost: Vec<Lost>,
     /// Frames that cannot be read, and that nobody gave up.
     damaged: Vec<Damage>,
-}
-
-#[derive(Debug)]
-struct HeldBatch {
-    span: Span,
-    leader_epoch: i32,
-    wrote: Option<Wrote>,
-}
-
-#[derive(Debug)]
-enum Wrote {
-    /// What a producer with an id sent.
-    Batch(BatchHeader),
-    /// The end of a transaction.
-    End(EndMarker),
-    /// Another control batch.
-    Control(BatchHeader),
+    /// The last group with a batch.
+    last_group: u64,
 }
 
 /// A range of offsets that will never hold records and that the manifest does not know yet.
@@ -105,10 +99,20 @@ pub struct Damaged {
 }
 
 impl Held {
-    /// Takes in a frame.
-    pub fn visit(&mut self, meta: &FrameMeta, position: Position, payload: Result<&[u8], &Damage>) {
+    /// Takes in a frame; `hold`: also where its batch lies.
+    pub fn visit(&mut self, meta: &FrameMeta, position: Position, payload: Result<&[u8], &Damage>, hold: bool) {
         match (meta.kind, payload) {
-            (FrameKind::BATCH, Ok(batch)) => self.batches.push(HeldBatch::of(meta, position, batch)),
+            (FrameKind::BATCH, Ok(batch)) => {
+                self.count += 1;
+                self.end = Some(meta.last_offset + 1);
+                self.last_group = position.group;
+                if self.epochs.last().is_none_or(|(epoch, _)| *epoch < meta.epoch) {
+                    self.epochs.push((meta.epoch, meta.base_offset));
+                }
+                if hold {
+                    self.hold(meta, position, batch);
+                }
+            }
             (FrameKind::LOG_START, Ok(_)) => {
                 let (to, group) = self.log_start.unwrap_or((0, position.group));
                 self.log_start = Some((to.max(meta.base_offset), group));
@@ -117,6 +121,33 @@ impl Held {
             (_, Err(damage)) if !damage.accepted => self.damaged.push(damage.clone()),
             _ => {}
         }
+    }
+
+    /// Holds a batch: where it lies, and what its producer wrote.
+    pub fn hold(&mut self, meta: &FrameMeta, position: Position, batch: &[u8]) {
+        let header = BatchHeader::parse(batch).ok();
+        let role = header.as_ref().map(Role::of).unwrap_or_default();
+        let span = Span {
+            base: meta.base_offset,
+            next: meta.last_offset + 1,
+            position,
+            max_timestamp: meta.max_timestamp,
+            append_time: meta.append_time,
+            role,
+        };
+        if self.batches.push(span) {
+            self.wrote.push(meta.epoch, &Wrote::of(header.as_ref(), role, batch));
+        }
+    }
+
+    /// Forgets the batches, for want of memory: they are read again when it is known which of them are needed.
+    pub fn forget_batches(&mut self) {
+        (self.batches, self.wrote) = Default::default();
+    }
+
+    /// Bytes of memory that the batches take.
+    pub fn memory(&self) -> u64 {
+        self.batches.memory() + self.wrote.memory()
     }
 
     /// Takes note that the records of a frame, or of a range, were given up.
@@ -128,69 +159,58 @@ impl Held {
 
     /// Number of batches.
     pub fn batches(&self) -> usize {
-        self.batches.len()
+        self.count
     }
 
     /// One past the last offset of a batch.
     pub fn end(&self) -> Option<i64> {
-        self.batches.last().map(|batch| batch.span.next)
+        self.end
     }
 
     /// The first group at or above `r` that holds something of it.
     pub fn first_group_from(&self, r: u64) -> Option<u64> {
-        let batches = self.batches.iter().map(|batch| batch.span.position.group);
+        let batches = self.batches.from(0).map(|span| span.position.group);
         let damaged = self.damaged.iter().map(|damage| *damage.groups.start());
         batches.chain(damaged).filter(|group| *group >= r).min()
     }
 
     /// The last group that says where it goes on: with a batch, or with a range that was left out.
     fn last_group(&self) -> u64 {
-        let batches = self.batches.iter().map(|batch| batch.span.position.group);
-        batches.chain(self.lost.iter().map(|lost| lost.group)).max().unwrap_or(0)
+        self.lost.iter().map(|lost| lost.group).max().unwrap_or(0).max(self.last_group)
+    }
+
+    /// The batches, with their leader epochs and with what their producers wrote.
+    fn entries(&self) -> impl Iterator<Item = (Span, i32, Wrote)> {
+        let both = self.batches.from(i64::MIN).zip(self.wrote.iter());
+        both.map(|(span, (epoch, wrote))| (span, epoch, wrote))
     }
 }
 
-impl HeldBatch {
-    fn of(meta: &FrameMeta, position: Position, batch: &[u8]) -> Self {
-        let header = BatchHeader::parse(batch).ok();
-        let role = header.as_ref().map(Role::of).unwrap_or_default();
-        let wrote = header.filter(|h| h.has_producer()).map(|header| match role {
-            Role::Control => match EndMarker::of_batch(batch) {
-                Ok(Some(marker)) => Wrote::End(marker),
-                _ => Wrote::Control(header),
-            },
-            Role::Plain | Role::Part(_) => Wrote::Batch(header),
-        });
-        let span = Span {
-            base: meta.base_offset,
-            next: meta.last_offset + 1,
-            position,
-            max_timestamp: meta.max_timestamp,
-            append_time: meta.append_time,
-            role,
-        };
-        Self { span, leader_epoch: meta.epoch, wrote }
-    }
-
-    /// Enters it into the books of a partition.
-    fn enter(&self, producers: &mut Producers, transactions: &mut Transactions) {
-        match &self.wrote {
-            None => {}
-            Some(Wrote::Batch(header) | Wrote::Control(header)) => producers.observe(header, self.span.append_time),
-            Some(Wrote::End(marker)) => {
-                producers.record_end(
-                    marker.producer_id,
-                    marker.producer_epoch,
-                    self.leader_epoch,
-                    self.span.append_time,
-                );
-                transactions.ends(*marker);
-                transactions.durable(self.span.next);
+/// Enters a batch into the books of a partition.
+fn enter(producers: &mut Producers, transactions: &mut Transactions, (span, leader_epoch, wrote): (Span, i32, Wrote)) {
+    match wrote {
+        Wrote::Nothing => {}
+        Wrote::Batch { producer_id, epoch, base_sequence, timestamp } => {
+            let count = i32::try_from(span.next - span.base - 1).unwrap_or(i32::MAX);
+            let mark = BatchMark {
+                first_sequence: base_sequence,
+                last_sequence: follows(base_sequence, count),
+                first_offset: span.base,
+                last_offset: span.next - 1,
+                timestamp,
+            };
+            producers.record(producer_id, epoch, mark, span.append_time);
+        }
+        Wrote::Control { producer_id, epoch, ends } => {
+            producers.record_end(producer_id, epoch, leader_epoch, span.append_time);
+            if let Some(outcome) = ends {
+                transactions.ends(producer_id, outcome, span.base);
+                transactions.durable(span.next);
             }
         }
-        if let Role::Part(producer_id) = self.span.role {
-            transactions.part(producer_id, self.span.base);
-        }
+    }
+    if let Role::Part(producer_id) = span.role {
+        transactions.part(producer_id, span.base);
     }
 }
 
@@ -207,27 +227,28 @@ impl Beginning {
     }
 
     /// What the partition `name` begins with. `known` are the producers of the manifest.
-    pub fn new(name: &str, manifest: &Manifest, known: &archive::Producers, held: Held, doubts: &Doubts) -> Self {
+    pub fn new(name: &str, manifest: &Manifest, known: &archive::Producers, mut held: Held, doubts: &Doubts) -> Self {
         let next = manifest.next;
         let mut producers = Producers::from_archive(known);
         let mut transactions = Transactions::open_as_of(known);
-        let below = held.batches.partition_point(|batch| batch.span.next <= next);
-        let (sealed, unsealed) = held.batches.split_at(below);
-        let anchor = unsealed.first().map_or(next, |batch| batch.span.base.min(next));
-        let sealed = run_up_to(sealed, anchor, manifest);
-        for batch in unsealed {
-            batch.enter(&mut producers, &mut transactions);
+        let hot_from = run_up_to(next, &held.batches, manifest);
+        let mut sealed = Transactions::default();
+        for entry in held.entries().filter(|(span, ..)| span.next > hot_from) {
+            match entry.0.next > next {
+                true => enter(&mut producers, &mut transactions, entry),
+                // For readers: an aborted transaction that began below what is hot begins with it.
+                false => enter(&mut Producers::default(), &mut sealed, entry),
+            }
         }
-        transactions.remember_aborted(aborted_among(sealed));
-        let mut hot = HotIndex::default();
-        sealed.iter().chain(unsealed).for_each(|batch| hot.push(batch.span));
+        transactions.remember_aborted(sealed);
+        held.batches.forget_below(u64::MAX, hot_from);
 
         let log_start = held.log_start.filter(|(to, _)| *to > manifest.log_start);
         let lost = lost_above(next, &held, doubts);
         let damaged = damaged(name, next, log_start.map_or(manifest.log_start, |(to, _)| to), &held, &lost);
         let damaged_end = held.damaged.iter().filter_map(|d| d.frame).map(|f| f.last_offset + 1).max();
         let lost_end = lost.iter().map(|lost| lost.next).max();
-        let known_end = [hot.end(), log_start.map(|(to, _)| to), damaged_end, lost_end];
+        let known_end = [held.batches.end(), log_start.map(|(to, _)| to), damaged_end, lost_end];
         let known_end = known_end.into_iter().flatten().max().unwrap_or(0).max(next).max(manifest.log_start);
         let lost_behind = doubts.unknown_losses.iter().any(|loss| loss.last > held.last_group());
         let end = match doubts.end_is_uncertain || lost_behind {
@@ -237,45 +258,41 @@ impl Beginning {
         if let Some(until) = lost_end.max((end > known_end).then_some(end)) {
             producers.lost_until(until);
         }
-        let epochs = epochs_of(&held.batches);
+        let Held { batches: hot, epochs, .. } = held;
         Self { hot, producers, transactions, epochs, log_start, lost, damaged, known_end, end }
     }
 }
 
-/// The last batches that lie side by side up to `anchor`. What was compacted is read from the bucket, also where the WAL still
-/// has what gave way.
-fn run_up_to<'a>(sealed: &'a [HeldBatch], anchor: i64, manifest: &Manifest) -> &'a [HeldBatch] {
-    let from = manifest.cleaned.last().map_or(0, |clean| clean.0).max(manifest.log_start.min(manifest.next));
-    let mut at = anchor;
-    let side_by_side = sealed.iter().rev().take_while(|batch| {
-        let fits = batch.span.next == at && batch.span.next > from;
-        at = batch.span.base;
-        fits
-    });
-    let count = side_by_side.count();
-    &sealed[sealed.len() - count..]
-}
-
-/// The aborted transactions that end in a run of batches; one that began below it begins with it.
-fn aborted_among(batches: &[HeldBatch]) -> Transactions {
-    let mut transactions = Transactions::default();
-    for batch in batches {
-        batch.enter(&mut Producers::default(), &mut transactions);
+/// Where the last batches begin that lie side by side up to `next`, or up to the batch that it cuts. What was compacted is read
+/// from the bucket, also where the WAL still has what gave way.
+fn run_up_to(next: i64, batches: &HotIndex, manifest: &Manifest) -> i64 {
+    let from = manifest.cleaned.last().map_or(0, |clean| clean.0).max(manifest.log_start.min(next));
+    let (mut begins, mut at) = (None, i64::MIN);
+    for span in batches.from(i64::MIN) {
+        if span.next > next {
+            return if at == span.base.min(next) { begins.unwrap_or(next) } else { next };
+        }
+        begins = match begins {
+            _ if span.next <= from => None,
+            Some(begin) if span.base == at => Some(begin),
+            _ => Some(span.base),
+        };
+        at = span.next;
     }
-    transactions
+    if at == next { begins.unwrap_or(next) } else { next }
 }
 
 /// The ranges above `next` of which it is known that they were given up.
 fn lost_above(next: i64, held: &Held, doubts: &Doubts) -> Vec<Lost> {
     let mut lost: Vec<Lost> = held.lost.iter().filter(|lost| lost.next > next).copied().collect();
     let (mut at, mut group) = (next, 0);
-    for batch in held.batches.iter().filter(|batch| batch.span.next > next) {
-        if batch.span.base > at
-            && let Some(unknown) = doubts.in_groups(group, batch.span.position.group)
+    for span in held.batches.from(next) {
+        if span.base > at
+            && let Some(unknown) = doubts.in_groups(group, span.position.group)
         {
-            lost.push(Lost { first: at, next: batch.span.base, group: unknown.first });
+            lost.push(Lost { first: at, next: span.base, group: unknown.first });
         }
-        (at, group) = (batch.span.next, batch.span.position.group);
+        (at, group) = (span.next, span.position.group);
     }
     lost.sort_by_key(|lost| (lost.first, lost.next));
     lost
@@ -293,34 +310,24 @@ fn damaged(name: &str, next: i64, log_start: i64, held: &Held, lost: &[Lost]) ->
     let mut at = next.max(log_start);
     let mut group = 0;
     let known: BTreeMap<i64, i64> = lost.iter().map(|lost| (lost.first, lost.next)).collect();
-    for batch in held.batches.iter().filter(|batch| batch.span.next > next) {
+    for span in held.batches.from(next) {
         let mut from = at;
-        for (first, next) in known.range(..batch.span.base).filter(|(_, next)| **next > at) {
+        for (first, next) in known.range(..span.base).filter(|(_, next)| **next > at) {
             if *first <= from {
                 from = from.max(*next);
             }
         }
-        if batch.span.base > from {
+        if span.base > from {
             let why = format!(
                 "{name}: offsets {from}..{} are neither in the WAL nor in the bucket, and nothing says why. {ways_out}",
-                batch.span.base
+                span.base
             );
             return Some(Damaged { why, group });
         }
-        at = at.max(batch.span.next);
-        group = batch.span.position.group;
+        at = at.max(span.next);
+        group = span.position.group;
     }
     None
-}
-
-fn epochs_of(batches: &[HeldBatch]) -> Vec<(i32, i64)> {
-    let mut epochs: Vec<(i32, i64)> = Vec::new();
-    for batch in batches {
-        if epochs.last().is_none_or(|(epoch, _)| *epoch < batch.leader_epoch) {
-            epochs.push((batch.leader_epoch, batch.span.base));
-        }
-    }
-    epochs
 }
 
 #[cfg(test)]

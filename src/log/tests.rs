@@ -17,6 +17,7 @@ mod deleted;
 mod model;
 mod one_thread;
 mod restarts;
+mod small_batches;
 mod state;
 mod tiers;
 mod transactions;

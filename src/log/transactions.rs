@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::hot::Span;
 use crate::archive::manifest::{self as archive, GapReason};
-use crate::record::{BatchHeader, EndMarker, Outcome};
+use crate::record::{BatchHeader, Outcome};
 
 /// What a batch is to transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,13 +61,24 @@ pub struct Aborted {
     pub last: i64,
 }
 
+/// The end of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ending {
+    producer_id: i64,
+    outcome: Outcome,
+    /// Its first offset here, if it wrote anything.
+    first: Option<i64>,
+    /// The offset of its marker.
+    last: i64,
+}
+
 /// The transactions of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transactions {
     /// First offset of each open transaction, by producer: one whose marker is appended is not open any more.
     open: BTreeMap<i64, i64>,
-    /// Markers that are not durable yet, by offset, with the first offset of what they end.
-    ending: VecDeque<(EndMarker, Option<i64>)>,
+    /// Ends whose markers are not durable yet, by marker.
+    ending: VecDeque<Ending>,
     /// By marker.
     aborted: VecDeque<Aborted>,
 }
@@ -90,25 +101,24 @@ impl Transactions {
         self.open.entry(producer_id).or_insert(offset);
     }
 
-    /// A marker is appended. It counts with [`Transactions::durable`].
-    pub fn ends(&mut self, marker: EndMarker) {
-        let first = self.open.remove(&marker.producer_id);
-        self.ending.push_back((marker, first));
+    /// The marker of a producer's transaction is appended at `offset`. It counts with [`Transactions::durable`].
+    pub fn ends(&mut self, producer_id: i64, outcome: Outcome, offset: i64) {
+        let first = self.open.remove(&producer_id);
+        self.ending.push_back(Ending { producer_id, outcome, first, last: offset });
     }
 
     /// Everything below `end` is durable.
     pub fn durable(&mut self, end: i64) {
-        while let Some((marker, first)) = self.ending.pop_front_if(|(marker, _)| marker.offset < end) {
-            if let (Some(first), Outcome::Aborted) = (first, marker.outcome) {
-                let aborted = Aborted { producer_id: marker.producer_id, first, last: marker.offset };
-                self.aborted.push_back(aborted);
+        while let Some(Ending { producer_id, outcome, first, last }) = self.ending.pop_front_if(|e| e.last < end) {
+            if let (Some(first), Outcome::Aborted) = (first, outcome) {
+                self.aborted.push_back(Aborted { producer_id, first, last });
             }
         }
     }
 
     /// First offset of the oldest transaction that is not decided.
     pub fn first_open(&self) -> Option<i64> {
-        let ending = self.ending.iter().filter_map(|(_, first)| *first);
+        let ending = self.ending.iter().filter_map(|ending| ending.first);
         self.open.values().copied().chain(ending).min()
     }
 

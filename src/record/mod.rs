@@ -31,7 +31,7 @@ pub mod control;
 pub mod hash;
 pub mod model;
 pub mod stamp;
-mod varint;
+pub(crate) mod varint;
 pub mod walk;
 
 #[cfg(test)]

@@ -8,30 +8,30 @@ const VARLONG_MAX: usize = 10;
 
 /// A cursor over encoded bytes. Every method answers `None` when the bytes end too early or a number does not fit.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     #[inline]
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// What was not read yet.
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next `length` bytes.
     #[inline]
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(head)
@@ -39,13 +39,13 @@ impl<'a> Reader<'a> {
 
     /// A zigzag varint of at most 32 bits.
     #[inline]
-    pub(super) fn varint(&mut self) -> Option<i32> {
+    pub(crate) fn varint(&mut self) -> Option<i32> {
         i32::try_from(self.number::<VARINT_MAX>()?).ok()
     }
 
     /// A zigzag varint of at most 64 bits.
     #[inline]
-    pub(super) fn varlong(&mut self) -> Option<i64> {
+    pub(crate) fn varlong(&mut self) -> Option<i64> {
         self.number::<VARLONG_MAX>()
     }
 
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     /// A varint length and that many bytes; the inner `None` is null, written as a length of -1. Lengths below -1 are
     /// null to some clients and an error to others; here they are an error.
     #[inline]
-    pub(super) fn nullable_bytes(&mut self) -> Option<Option<&'a [u8]>> {
+    pub(crate) fn nullable_bytes(&mut self) -> Option<Option<&'a [u8]>> {
         match self.varint()? {
             -1 => Some(None),
             length => self.take(usize::try_from(length).ok()?).map(Some),
@@ -93,13 +93,13 @@ fn unzigzag(word: u64) -> i64 {
 
 /// The number whose varint is written: small for small values of either sign.
 #[inline]
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// Appends `value` as a zigzag varint; 32-bit values take the same bytes as Kafka's `writeVarint`.
 #[inline]
-pub(super) fn put_varint(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, value: i64) {
     let mut word = zigzag(value);
     while word >= 0x80 {
         out.push((word & 0x7f) as u8 | 0x80);
@@ -110,7 +110,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, value: i64) {
 
 /// How many bytes [`put_varint`] writes.
 #[inline]
-pub(super) fn varint_len(value: i64) -> usize {
+pub(crate) fn varint_len(value: i64) -> usize {
     let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }

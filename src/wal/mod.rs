@@ -71,7 +71,7 @@ pub use error::WalError;
 pub use frame::{FrameKind, FrameMeta, Position};
 pub use names::lock as lock_path;
 pub use options::{Durability, WalOptions};
-pub use recovery::{Recovered, recover, survey};
+pub use recovery::{Recovered, recover, survey, visit_from};
 pub use start::Surroundings;
 
 use crate::base::{BytePermit, Uuid};

@@ -59,6 +59,14 @@ impl Recovered {
     }
 }
 
+impl Recovered {
+    /// The first file that holds `group` or a later one.
+    pub fn file_of(&self, group: u64) -> u64 {
+        let holds = self.files.iter().find(|file| file.first_group <= file.last_group && file.last_group >= group);
+        holds.map_or(u64::MAX, |file| file.file)
+    }
+}
+
 impl std::fmt::Debug for Recovered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recovered")
@@ -95,6 +103,19 @@ pub fn survey(
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> Result<Recovered, WalError> {
     open(&*fs, options, false, visit)
+}
+
+/// Hands out again, in the same order, the frames of the files from number `file` on: for who could not keep them all, while it
+/// holds the lock. What stopped [`recover`] stops this.
+pub fn visit_from(
+    fs: &dyn FileSystem,
+    options: &WalOptions,
+    file: u64,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<(), WalError> {
+    let mut inventory = Inventory::take(fs, &options.dir, To::Write)?;
+    inventory.items.retain(|item| item.number >= file);
+    scan(fs, &inventory, true, visit).map(drop)
 }
 
 /// Locks the directory, which is made if it is missing.

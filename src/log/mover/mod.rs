@@ -13,7 +13,9 @@
 //! no manifest names, which the collector removes.
 //! # Pressure
 //! When more than half of the WAL's budget is pinned, whatever lies in the oldest pinned file is sealed at once; beyond 80 %
-//! the file is condensed, so that one partition that cannot be sealed does not stop the others.
+//! the file is condensed, so that one partition that cannot be sealed does not stop the others. So small batches are, when
+//! the index of the WAL takes more than its share of memory.
+mod memory;
 pub(in crate::log) mod plan;
 mod rewrite;
 pub(in crate::log) mod seal;
@@ -182,7 +184,9 @@ impl Mover {
         let now = self.core.env.clock.now_ms();
         let space = self.core.wal.space();
         let partitions = self.registry.partitions(None).unwrap_or_default();
-        let wanted_below = wanted_below(&space);
+        let wanted_below =
+            wanted_below(&space).max(self.bound_index(&partitions, self.core.env.limits.hot_index_bytes()));
+        self.bound_producers(&partitions);
         let (mut unsealed_bytes, mut oldest) = (0, now);
         for partition in &partitions {
             let settings = partition.settings();

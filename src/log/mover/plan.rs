@@ -50,81 +50,109 @@ pub fn choose(unsealed: &Unsealed, settings: &TopicSettings, now_ms: i64, wanted
 /// A batch, and the reason if its records are not kept.
 pub type Planned = (Span, Option<GapReason>);
 
-/// One seal: gaps, then a run of batches without a hole.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+/// One seal, planned batch by batch: gaps, then a run of batches without a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Ranges without records before the run.
+    /// Ranges without records before the run. None of the batches in them is kept, but their producers go on.
     pub gaps: Vec<Gap>,
-    /// The batches in those ranges, none of which is kept.
-    pub leading: Vec<Planned>,
-    /// First offset of the run's segment.
+    /// First offset of the run's segment; its first batch may begin below, where records were deleted.
     pub first: i64,
     /// One past its last offset; equal to `first` if there are no batches.
     pub next: i64,
-    /// Its batches, in order; the first is kept, and may begin below `first`, where records were deleted.
-    pub spans: Vec<Planned>,
-}
-
-/// The next run of a partition: from `sealed_end` on, about `max_bytes`. `spans` are those that end above `sealed_end`; those
-/// that end above `until` are not decided yet, and the run ends before them, wherever the log start lies. What lies below
-/// `log_start` is not kept, but its batches are in `leading`, for their producers go on. A hole between spans is a range whose
-/// records were lost with damaged or missing WAL groups.
-pub fn next_run(
-    sealed_end: i64,
-    log_start: i64,
+    /// Bytes of its batches.
+    pub bytes: u64,
+    /// What lies below is not kept.
+    pub log_start: i64,
     until: i64,
     max_bytes: u64,
-    spans: impl Iterator<Item = Planned>,
-) -> Run {
-    let mut run = Run::default();
-    let (mut at, mut until, mut bytes) = (sealed_end, until, 0);
-    for (span, dead) in spans {
-        if span.base >= until {
-            break;
-        }
-        if span.next > until {
-            until = span.base;
-            break;
-        }
-        if bytes >= max_bytes || span.base > at && !run.spans.is_empty() {
-            until = at;
-            break;
-        }
-        at = run.pass_hole(at, span.base, log_start);
-        bytes += u64::from(span.position.len);
-        let dead = if span.next <= log_start { Some(GapReason::Deleted) } else { dead };
-        match dead {
-            Some(reason) if run.spans.is_empty() => {
-                at = run.pass_hole(at, log_start.min(span.next), log_start);
-                push_gap(&mut run.gaps, at, span.next, reason);
-                run.leading.push((span, dead));
-            }
-            _ => {
-                if run.spans.is_empty() {
-                    at = run.pass_hole(at, log_start, log_start);
-                    run.first = at;
-                }
-                run.spans.push((span, dead));
-            }
-        }
-        at = span.next;
-    }
-    if run.spans.is_empty() {
-        at = run.pass_hole(at, until, log_start);
-        run.first = at;
-    }
-    run.next = at;
-    run
+    begun: bool,
+    passed_bytes: u64,
+}
+
+/// What a run makes of the next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Took {
+    /// It lies in a gap before the run.
+    Leading,
+    /// It is part of the run.
+    Part,
+    /// It is not for this run, nor is any behind it.
+    Nothing,
 }
 
 impl Run {
-    /// Makes gaps of the offsets from `at` up to `to`, where no batch lies: deleted below the log start, lost above it.
-    fn pass_hole(&mut self, at: i64, to: i64, log_start: i64) -> i64 {
-        let deleted = log_start.clamp(at, to.max(at));
-        push_gap(&mut self.gaps, at, deleted, GapReason::Deleted);
-        push_gap(&mut self.gaps, deleted, to, GapReason::WalLost);
-        at.max(to)
+    /// A run from `sealed_end` on, of about `max_bytes`. Batches that end above `until` are not decided yet, and the run ends
+    /// before them, wherever the log start lies.
+    pub fn new(sealed_end: i64, log_start: i64, until: i64, max_bytes: u64) -> Self {
+        Self {
+            gaps: Vec::new(),
+            first: sealed_end,
+            next: sealed_end,
+            bytes: 0,
+            log_start,
+            until,
+            max_bytes,
+            begun: false,
+            passed_bytes: 0,
+        }
     }
+
+    /// Takes the next batch that ends above `next`. A hole before it is a range whose records were lost with damaged or missing
+    /// groups of the WAL.
+    pub fn take(&mut self, (span, dead): &Planned) -> Took {
+        if span.base >= self.until {
+            return Took::Nothing;
+        }
+        if span.next > self.until {
+            self.until = span.base;
+            return Took::Nothing;
+        }
+        if self.passed_bytes >= self.max_bytes || span.base > self.next && self.begun {
+            self.until = self.next;
+            return Took::Nothing;
+        }
+        self.pass_hole(span.base);
+        self.passed_bytes += u64::from(span.position.len);
+        let took = match dead_below(self.log_start, span, *dead) {
+            Some(reason) if !self.begun => {
+                self.pass_hole(self.log_start.min(span.next));
+                push_gap(&mut self.gaps, self.next, span.next, reason);
+                Took::Leading
+            }
+            _ => {
+                if !self.begun {
+                    self.pass_hole(self.log_start);
+                    (self.begun, self.first) = (true, self.next);
+                }
+                self.bytes += u64::from(span.position.len);
+                Took::Part
+            }
+        };
+        self.next = span.next;
+        took
+    }
+
+    /// No batch is left that it takes.
+    pub fn end(mut self) -> Self {
+        if !self.begun {
+            self.pass_hole(self.until);
+            self.first = self.next;
+        }
+        self
+    }
+
+    /// Makes gaps of the offsets up to `to`, where no batch lies: deleted below the log start, lost above it.
+    fn pass_hole(&mut self, to: i64) {
+        let deleted = self.log_start.clamp(self.next, to.max(self.next));
+        push_gap(&mut self.gaps, self.next, deleted, GapReason::Deleted);
+        push_gap(&mut self.gaps, deleted, to, GapReason::WalLost);
+        self.next = self.next.max(to);
+    }
+}
+
+/// Why the records of a batch are not kept, given what is known of its transaction.
+pub fn dead_below(log_start: i64, span: &Span, dead: Option<GapReason>) -> Option<GapReason> {
+    if span.next <= log_start { Some(GapReason::Deleted) } else { dead }
 }
 
 /// Adds a range; to the one before it if the reason is the same. What aborted transactions leave behind is one gap, with all

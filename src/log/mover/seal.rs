@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::plan::{self, Run};
+use super::plan::{self, Planned, Run, Took};
 use crate::archive::manifest::{
     self as archive, AbortedTransaction, Change, Entry, EpochStart, GapReason, Seal, SegmentEntry,
 };
@@ -89,8 +89,9 @@ pub(super) struct Sealed {
 /// What the encoding learned on its way.
 struct Encoded {
     meta: SegmentMeta,
-    /// Batches of the run that are in it, or are counted as dead: all, unless their payload came to a whole segment before.
-    taken: usize,
+    /// Offsets of the run whose records were not kept: markers, and what was aborted.
+    control: u64,
+    aborted: u64,
     books: Books,
     mixed: (bool, bool),
 }
@@ -134,16 +135,16 @@ pub(super) async fn seal_next(
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
     partition.committed(&*partition.0.archive.settle().await?);
     let settings = partition.settings();
-    let (mut run, log_end, from, log_starts) = {
+    let (run, log_end, from, log_starts) = {
         let state = partition.state();
         if let Some(damaged) = &state.damaged {
             return Err(SealError::Damaged(damaged.why.clone()));
         }
         let until = until.min(state.decided_end());
-        let spans = state.hot.from(state.sealed_end).map(|span| (*span, state.transactions.dead(span)));
-        let run = plan::next_run(state.sealed_end, state.log_start, until, settings.seal_bytes, spans);
+        let run = Run::new(state.sealed_end, state.log_start, until, settings.seal_bytes);
         (run, state.log_end, state.sealed_end, state.log_starts_to_write())
     };
+    let mut run = planned(partition, run).await;
     if run.next <= from {
         return Ok(Sealed { end: from, ..Sealed::default() });
     }
@@ -151,17 +152,15 @@ pub(super) async fn seal_next(
     let mut books = Books::of(&archive.producers().await?);
     let mut entries: Vec<Entry> = run.gaps.iter().cloned().map(Entry::Gap).collect();
     let mut sealed = Sealed { end: run.next, ..Sealed::default() };
-    if !run.leading.is_empty() {
-        books = keep_books(partition, run.leading.clone(), books).await?;
+    if run.first > from {
+        books = keep_books(partition, from, run.first, books).await?;
     }
     let name = archive.begin_segment(run.first);
-    if !run.spans.is_empty() {
-        let bytes: u64 = run.spans.iter().map(|(s, _)| u64::from(s.position.len)).sum();
+    if run.next > run.first {
         // What is in the batches is known when they are unpacked; the more it is, the more blocks there are.
-        let spec = spec_of(partition, &settings, run.first, budget.capacity()).expecting(bytes * UNPACKED_USUAL);
-        let _memory = budget.acquire(spec.memory_bytes() + READ_BYTES.min(bytes)).await;
+        let spec = spec_of(partition, &settings, run.first, budget.capacity()).expecting(run.bytes * UNPACKED_USUAL);
+        let _memory = budget.acquire(spec.memory_bytes() + READ_BYTES.min(run.bytes)).await;
         let encoded = upload(partition, store, name.path(), spec, &run, settings.seal_bytes, books).await?;
-        run.spans.truncate(encoded.taken);
         run.next = encoded.meta.next_offset;
         sealed.end = run.next;
         warn_of_mixed(partition, encoded.mixed);
@@ -169,13 +168,11 @@ pub(super) async fn seal_next(
         sealed.payload_bytes = encoded.meta.payload_bytes;
         sealed.stored_bytes = encoded.meta.size;
         books = encoded.books;
-        let dead =
-            |reason| run.spans.iter().filter(move |(_, dead)| *dead == Some(reason)).map(|(s, _)| offsets(s)).sum();
         entries.push(Entry::Segment(Box::new(SegmentEntry {
             name: name.name().to_owned(),
             root: None,
-            control: dead(GapReason::Control),
-            aborted: dead(GapReason::Aborted),
+            control: encoded.control,
+            aborted: encoded.aborted,
             compacted: 0,
             sealed_ms: partition.0.core.env.clock.now_ms(),
             meta: encoded.meta,
@@ -227,7 +224,7 @@ async fn upload(
     books: Books,
 ) -> Result<Encoded, SealError> {
     let core = &partition.0.core;
-    let encoding = Box::new(Encoding::new(&core.wal, spec, run, seal_bytes, books)?);
+    let encoding = Box::new(Encoding::new(partition, spec, run, seal_bytes, books)?);
     let mut upload = store.upload(path).await?;
     match encode(&core.env.tasks, encoding, &mut upload).await {
         Ok(encoded) => {
@@ -271,18 +268,18 @@ async fn write_all(upload: &mut Upload, chunks: Vec<Bytes>) -> Result<(), StoreE
 /// A segment that is being made: it reads batches and pushes their records, keeping the books on producers and epochs, until
 /// `seal_bytes` of payload are together: the plan knows only what batches take in the WAL, compressed.
 struct Encoding {
-    wal: Wal,
+    partition: Partition,
     encoder: SegmentEncoder,
     books: Books,
-    spans: std::vec::IntoIter<(Span, Option<GapReason>)>,
-    /// Batches that were read and not yet pushed; they are those of the first spans.
-    read: std::vec::IntoIter<Bytes>,
+    run: Run,
+    /// Batches that were read and not yet pushed.
+    read: std::vec::IntoIter<(Planned, Bytes)>,
     scratch: Vec<u8>,
-    first: i64,
     seal_bytes: u64,
-    /// Batches that were taken, and the end of the last one.
-    taken: usize,
+    /// The end of the last batch that was taken.
     next: i64,
+    control: u64,
+    aborted: u64,
 }
 
 /// What one step of an encoding made.
@@ -292,94 +289,116 @@ enum Step {
 }
 
 impl Encoding {
-    fn new(wal: &Wal, spec: SegmentSpec, run: &Run, seal_bytes: u64, books: Books) -> Result<Self, SealError> {
-        let seal_bytes = seal_bytes.min(spec.weight_max());
+    fn new(
+        partition: &Partition,
+        spec: SegmentSpec,
+        run: &Run,
+        seal_bytes: u64,
+        books: Books,
+    ) -> Result<Self, SealError> {
         Ok(Self {
-            wal: wal.clone(),
+            partition: partition.clone(),
+            seal_bytes: seal_bytes.min(spec.weight_max()),
             encoder: SegmentEncoder::new(spec)?,
             books,
-            spans: run.spans.clone().into_iter(),
+            run: run.clone(),
             read: Vec::new().into_iter(),
             scratch: Vec::new(),
-            first: run.first,
-            seal_bytes,
-            taken: 0,
             next: run.first,
+            control: 0,
+            aborted: 0,
         })
     }
 
     /// Goes on until there are bytes of the object, or all of it is made. Blocks.
     fn step(mut self: Box<Self>) -> Result<Step, SealError> {
-        while !self.spans.as_slice().is_empty() && self.encoder.weight() < self.seal_bytes {
+        while self.next < self.run.next && self.encoder.weight() < self.seal_bytes {
             if self.read.as_slice().is_empty() {
-                let part = parts(self.spans.as_slice()).next().unwrap_or_default();
-                let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
-                self.read = self.wal.read(&positions, false)?.into_iter();
+                let piece = self.partition.piece(self.next, self.run.next);
+                self.read = read_batches(&self.partition.0.core.wal, piece)?.into_iter();
             }
-            for (batch, (span, dead)) in self.read.by_ref().zip(self.spans.by_ref()) {
-                (self.taken, self.next) = (self.taken + 1, span.next);
-                self.books.enter(&BatchHeader::parse(&batch)?, &span);
-                if dead.is_some() {
-                    continue;
-                }
-                let (encoder, first) = (&mut self.encoder, self.first);
-                for_each_record(&batch, UNPACKED_MAX, &mut self.scratch, |record| {
-                    if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
-                })?;
-                let made = self.encoder.take_output();
-                if !made.is_empty() {
-                    return Ok(Step::More(self, made));
-                }
-                if self.encoder.weight() >= self.seal_bytes {
-                    break;
+            let Some(((span, dead), batch)) = self.read.next() else {
+                let (next, end) = (self.next, self.run.next);
+                return Err(SealError::Damaged(format!("offsets {next}..{end} are not in the WAL any more")));
+            };
+            self.next = span.next;
+            self.books.enter(&BatchHeader::parse(&batch)?, &span);
+            match plan::dead_below(self.run.log_start, &span, dead) {
+                Some(GapReason::Control) => self.control += offsets(&span),
+                Some(GapReason::Aborted) => self.aborted += offsets(&span),
+                Some(_) => {}
+                None => {
+                    let (encoder, first) = (&mut self.encoder, self.run.first);
+                    for_each_record(&batch, UNPACKED_MAX, &mut self.scratch, |record| {
+                        if record.offset >= first { encoder.push(&record).map_err(SealError::from) } else { Ok(()) }
+                    })?;
+                    let made = self.encoder.take_output();
+                    if !made.is_empty() {
+                        return Ok(Step::More(self, made));
+                    }
                 }
             }
         }
-        let Self { encoder, books, taken, next, .. } = *self;
+        let Self { encoder, books, next, control, aborted, .. } = *self;
         let mixed = encoder.mixed();
         let (rest, meta) = encoder.finish(next)?;
-        Ok(Step::Last(Box::new(Encoded { meta, taken, books, mixed }), rest))
+        Ok(Step::Last(Box::new(Encoded { meta, control, aborted, books, mixed }), rest))
     }
 }
 
-/// Enters batches whose records are not kept. Their producers go on all the same.
-async fn keep_books(
-    partition: &Partition,
-    spans: Vec<(Span, Option<GapReason>)>,
-    mut books: Books,
-) -> Result<Books, SealError> {
-    let wal = partition.0.core.wal.clone();
+/// Plans the rest of a run, piece by piece: whoever appends or reads waits for none of it.
+async fn planned(partition: &Partition, mut run: Run) -> Run {
+    loop {
+        let piece = partition.piece(run.next, i64::MAX);
+        if piece.is_empty() || piece.iter().any(|batch| run.take(batch) == Took::Nothing) {
+            return run.end();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Enters the batches of `from..until`, whose records are not kept. Their producers go on all the same.
+async fn keep_books(partition: &Partition, from: i64, until: i64, mut books: Books) -> Result<Books, SealError> {
+    let reads = partition.clone();
     let work = move || {
-        for part in parts(&spans) {
-            let positions: Vec<_> = part.iter().map(|(s, _)| s.position).collect();
-            for (batch, (span, _)) in wal.read(&positions, false)?.iter().zip(part) {
-                books.enter(&BatchHeader::parse(batch)?, span);
+        let mut at = from;
+        loop {
+            let piece = reads.piece(at, until);
+            let Some((last, _)) = piece.last() else { return Ok(books) };
+            at = last.next;
+            for ((span, _), batch) in read_batches(&reads.0.core.wal, piece)? {
+                books.enter(&BatchHeader::parse(&batch)?, &span);
             }
         }
-        Ok(books)
     };
     let done = partition.0.core.env.tasks.blocking_cold(work).await;
     done.unwrap_or_else(|e| Err(SealError::Thread(e.to_string())))
 }
 
-fn offsets(span: &Span) -> u64 {
-    (span.next - span.base).unsigned_abs()
+fn read_batches(wal: &Wal, piece: Vec<Planned>) -> Result<Vec<(Planned, Bytes)>, SealError> {
+    let positions: Vec<_> = piece.iter().map(|(span, _)| span.position).collect();
+    Ok(piece.into_iter().zip(wal.read(&positions, false)?).collect())
 }
 
-/// Spans in pieces of about [`READ_BYTES`].
-fn parts(spans: &[(Span, Option<GapReason>)]) -> impl Iterator<Item = &[(Span, Option<GapReason>)]> {
-    let mut rest = spans;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let mut n = 0;
-        while n < rest.len() && (n == 0 || bytes + u64::from(rest[n].0.position.len) <= READ_BYTES) {
-            bytes += u64::from(rest[n].0.position.len);
-            n += 1;
+impl Partition {
+    /// The next batches that end above `from` and not above `until`, about [`READ_BYTES`] of them, each with the reason why its
+    /// records are not kept, if its transaction is one.
+    fn piece(&self, from: i64, until: i64) -> Vec<Planned> {
+        let state = self.state();
+        let (mut bytes, mut piece) = (0, Vec::new());
+        for span in state.hot.from(from).take_while(|span| span.next <= until) {
+            bytes += u64::from(span.position.len);
+            if bytes > READ_BYTES && !piece.is_empty() {
+                break;
+            }
+            piece.push((span, state.transactions.dead(&span)));
         }
-        let (part, more) = rest.split_at(n);
-        rest = more;
-        (!part.is_empty()).then_some(part)
-    })
+        piece
+    }
+}
+
+fn offsets(span: &Span) -> u64 {
+    (span.next - span.base).unsigned_abs()
 }
 
 fn warn_of_mixed(partition: &Partition, (keys, values): (bool, bool)) {

@@ -111,3 +111,19 @@ fn a_manifest_says_where_transactions_are_open_and_silence_ends_no_producer_that
     assert_eq!(archived.producers.iter().map(|p| (p.id, p.open_from)).collect::<Vec<_>>(), [(7, 10)]);
     assert_eq!(archived.aborted, aborted);
 }
+
+#[test]
+fn where_there_is_no_room_a_new_producer_takes_the_place_of_those_that_were_silent_for_longest() {
+    let mut p = Producers::default();
+    for id in 0..100 {
+        p.record(id, 0, mark(0, 1, id), 1_000 - id);
+    }
+    p.set_max(64);
+    assert_eq!(p.len(), 100, "nobody goes for that alone");
+    p.record(5, 0, mark(1, 1, 200), 2_000);
+    assert_eq!(p.len(), 100, "nor for one that is known");
+    p.record(1_000, 0, mark(0, 1, 201), 2_000);
+    assert_eq!(p.len(), 95, "a sixteenth at once");
+    assert_eq!(p.iter().map(|(id, _)| id).filter(|id| *id < 1_000).max(), Some(93), "the oldest six");
+    assert!(p.check(1_000, 0, 1, 1).is_ok() && p.check(5, 0, 2, 2).is_ok());
+}

@@ -1,7 +1,7 @@
 use super::*;
 use crate::archive::manifest::model::CleanPoint;
 use crate::base::Uuid;
-use crate::record::{BatchBuilder, Codec, Outcome, Producer, Record};
+use crate::record::{BatchBuilder, Codec, EndMarker, Outcome, Producer, Record};
 use crate::wal::DamageKind;
 
 const ID: Uuid = Uuid([7; 16]);
@@ -72,13 +72,13 @@ fn put(held: &mut Held, offset: i64, sent: Sent) {
                 timestamp: 0,
             };
             let bytes = marker.to_batch();
-            return held.visit(&meta(FrameKind::BATCH, offset, offset), at(offset as u64), Ok(&bytes));
+            return held.visit(&meta(FrameKind::BATCH, offset, offset), at(offset as u64), Ok(&bytes), true);
         }
     }
     let record = Record { offset, value: Some("x".into()), ..Record::default() };
     let _ = builder.push(&record.as_ref()).unwrap();
     let bytes = builder.finish(Codec::None, None).unwrap();
-    held.visit(&meta(FrameKind::BATCH, offset, offset), at(offset as u64), Ok(&bytes));
+    held.visit(&meta(FrameKind::BATCH, offset, offset), at(offset as u64), Ok(&bytes), true);
 }
 
 fn begin(manifest: &Manifest, known: &archive::Producers, held: Held) -> Beginning {
@@ -168,7 +168,7 @@ fn a_hole_above_what_is_sealed_is_damage_unless_something_explains_it() {
 
     let mut held = Held::default();
     with_hole(&mut held);
-    held.visit(&meta(FrameKind::GAP, 5, 7), at(5), Ok(&[]));
+    held.visit(&meta(FrameKind::GAP, 5, 7), at(5), Ok(&[]), true);
     let left_out = begin(&manifest(4), &known(&[]), held);
     assert_eq!((left_out.damaged, left_out.lost), (None, vec![Lost { first: 5, next: 8, group: 5 }]));
 
@@ -186,7 +186,7 @@ fn a_hole_above_what_is_sealed_is_damage_unless_something_explains_it() {
 
     let mut held = Held::default();
     with_hole(&mut held);
-    held.visit(&meta(FrameKind::LOG_START, 8, 8), at(9), Ok(&[]));
+    held.visit(&meta(FrameKind::LOG_START, 8, 8), at(9), Ok(&[]), true);
     assert_eq!(begin(&manifest(4), &known(&[]), held).damaged, None, "deleted");
 }
 
@@ -204,13 +204,13 @@ fn a_damaged_frame_pins_its_group_and_counts_in_the_end_of_the_log() {
         accepted: false,
         kind: DamageKind::Payload,
     };
-    held.visit(&meta(FrameKind::BATCH, 1, 4), at(7), Err(&damage));
+    held.visit(&meta(FrameKind::BATCH, 1, 4), at(7), Err(&damage), true);
     let damaged = begin(&manifest(0), &known(&[]), held);
     assert_eq!((damaged.known_end, damaged.end), (5, 5));
     assert_eq!(damaged.damaged.map(|d| d.group), Some(7));
 
     let mut sealed = Held::default();
-    sealed.visit(&meta(FrameKind::BATCH, 1, 4), at(7), Err(&damage));
+    sealed.visit(&meta(FrameKind::BATCH, 1, 4), at(7), Err(&damage), true);
     assert_eq!(begin(&manifest(5), &known(&[]), sealed).damaged, None, "what is sealed is in the bucket");
 }
 
@@ -230,7 +230,7 @@ fn what_was_left_out_after_an_unknown_loss_is_not_left_out_again() {
     let first = Beginning::new("t-0", &manifest(0), &known(&[]), Held::default(), &doubts);
     assert_eq!((first.known_end, first.end), (0, manifest(0).reserved), "what the lost groups held is not known");
     let mut held = Held::default();
-    held.visit(&meta(FrameKind::GAP, 0, first.end - 1), at(9), Ok(&[]));
+    held.visit(&meta(FrameKind::GAP, 0, first.end - 1), at(9), Ok(&[]), true);
     let mut raised = manifest(0);
     raised.reserved = 2 * first.end;
     let again = Beginning::new("t-0", &raised, &known(&[]), held, &doubts);

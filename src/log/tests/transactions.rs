@@ -21,7 +21,7 @@ async fn put(partition: &Partition, producer_id: i64, sequence: i32, value: &str
     pending.durable().await.unwrap().base_offset
 }
 
-async fn end(log: &Log, partitions: &[&Partition], producer_id: i64, outcome: Outcome) {
+pub(super) async fn end(log: &Log, partitions: &[&Partition], producer_id: i64, outcome: Outcome) {
     let end = TransactionEnd { producer_id, producer_epoch: 0, outcome };
     let partitions = partitions.iter().map(|p| (*p).clone()).collect();
     let changes = vec![("txn/x".to_owned(), Some(Json::of(&format!("{outcome:?}"))))];
@@ -30,7 +30,7 @@ async fn end(log: &Log, partitions: &[&Partition], producer_id: i64, outcome: Ou
 
 /// What a client that reads committed hands to its program: batches of aborted transactions are dropped from the first offset
 /// that the answer names to their marker.
-async fn committed(partition: &Partition) -> Vec<(i64, String)> {
+pub(super) async fn committed(partition: &Partition) -> Vec<(i64, String)> {
     let (mut at, mut out) = (0, Vec::new());
     loop {
         let fetched = partition.read(at, 1 << 20, true, Isolation::ReadCommitted).await.unwrap();

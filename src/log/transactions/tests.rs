@@ -2,10 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn marker(producer_id: i64, offset: i64, outcome: Outcome) -> EndMarker {
-    EndMarker { producer_id, producer_epoch: 0, outcome, coordinator_epoch: 0, offset, leader_epoch: 0, timestamp: 0 }
-}
-
 #[test]
 fn roles_survive_as_tokens() {
     for role in [Role::Plain, Role::Control, Role::Part(0), Role::Part(7 << 32), Role::Part(i64::MAX)] {
@@ -49,8 +45,8 @@ proptest! {
             match step {
                 Step::Part(id) => transactions.part(*id, offset as i64),
                 Step::Plain => {}
-                Step::End(id, true) => transactions.ends(marker(*id, offset as i64, Outcome::Committed)),
-                Step::End(id, false) => transactions.ends(marker(*id, offset as i64, Outcome::Aborted)),
+                Step::End(id, true) => transactions.ends(*id, Outcome::Committed, offset as i64),
+                Step::End(id, false) => transactions.ends(*id, Outcome::Aborted, offset as i64),
             }
             if lag == 0 || offset % lag == 0 {
                 transactions.durable(offset as i64 + 1);
@@ -87,7 +83,7 @@ fn an_end_counts_when_it_is_durable() {
     let mut transactions = Transactions::default();
     transactions.part(1, 5);
     transactions.part(1, 6);
-    transactions.ends(marker(1, 7, Outcome::Aborted));
+    transactions.ends(1, Outcome::Aborted, 7);
     transactions.durable(7);
     assert_eq!((transactions.first_open(), transactions.aborted_in(0, 100).count()), (Some(5), 0));
     transactions.durable(8);
@@ -99,7 +95,7 @@ fn an_end_counts_when_it_is_durable() {
 #[test]
 fn a_marker_without_records_here_says_nothing() {
     let mut transactions = Transactions::default();
-    transactions.ends(marker(1, 7, Outcome::Aborted));
+    transactions.ends(1, Outcome::Aborted, 7);
     transactions.durable(8);
     assert_eq!(transactions, Transactions::default());
 }

@@ -71,7 +71,10 @@ proptest! {
         let start = spans.iter().find(|s| s.base < sealed_end && sealed_end < s.next).map_or(sealed_end, |s| s.next);
         let mut at = start;
         while at < until {
-            let run = next_run(at, log_start, until, max_bytes, spans.iter().filter(|s| s.next > at).map(|s| (*s, None)));
+            let mut run = Run::new(at, log_start, until, max_bytes);
+            let above = spans.iter().filter(|s| s.next > at);
+            let took: Vec<_> = above.map(|s| (*s, run.take(&(*s, None)))).take_while(|(_, t)| *t != Took::Nothing).collect();
+            let run = run.end();
             let mut expected = at;
             for gap in &run.gaps {
                 prop_assert_eq!(gap.first, expected);
@@ -83,7 +86,10 @@ proptest! {
                 }
             }
             prop_assert_eq!(run.first, expected);
-            for (s, _) in &run.spans {
+            prop_assert!(took.iter().filter(|(_, t)| *t == Took::Leading).all(|(s, _)| s.next <= run.first));
+            let part: Vec<Span> = took.into_iter().filter(|(_, t)| *t == Took::Part).map(|(s, _)| s).collect();
+            prop_assert_eq!(run.bytes, part.iter().map(|s| u64::from(s.position.len)).sum::<u64>());
+            for s in &part {
                 prop_assert!(s.base <= expected && expected < s.next);
                 expected = s.next;
             }
