@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
-use super::manifest::PageCache;
+use super::manifest::{Heads, PageCache};
 use super::{layout, owner, state};
 use crate::base::{Clock, Limits, Random, Uuid};
 use crate::store::chain::ChainError;
@@ -45,6 +45,7 @@ struct Inner {
     birth: Birth,
     features: Features,
     pages: PageCache,
+    heads: Heads,
 }
 
 /// The body of `esker.json`.
@@ -77,7 +78,8 @@ impl Bucket {
                 (birth, features)
             }
         };
-        let bucket = Self(Arc::new(Inner { store, birth, features, pages }));
+        let heads = Heads::new(limits.heads_bytes());
+        let bucket = Self(Arc::new(Inner { store, birth, features, pages, heads }));
         if mode == OpenMode::Read {
             bucket.check_heads().await?;
         }
@@ -128,6 +130,11 @@ impl Bucket {
     /// The randomness of the store.
     pub fn random(&self) -> &Random {
         self.0.store.random()
+    }
+
+    /// The memory for heads of manifests.
+    pub(super) fn heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// Pages of all manifests.

@@ -283,10 +283,7 @@ impl Round<'_> {
 
     async fn partition(&self, partition: &PartitionArchive, lowest: &mut Lowest) -> Result<(), CommitError> {
         let settled = partition.settle().await;
-        if self.note(settled)?.is_none() {
-            return Ok(());
-        }
-        let view = partition.view();
+        let Some(view) = self.note(settled)? else { return Ok(()) };
         let collectable = view.check_collectable().map_err(|e| {
             let path = self.at.bucket.store().url_of(partition.chain().prefix());
             CommitError::from(ArchiveError::Refused { path, reason: e.to_string() })

@@ -114,7 +114,7 @@ impl Survey {
 
     /// Up to where each partition is sealed.
     pub fn sealed_ends(&self) -> BTreeMap<(Uuid, i32), i64> {
-        self.manifests.iter().map(|(key, found)| (*key, found.view.manifest().next)).collect()
+        self.manifests.iter().map(|(key, found)| (*key, found.view.next())).collect()
     }
 
     /// The release point of the newest state version, as a group of this WAL: nothing below it is needed.
@@ -134,7 +134,7 @@ impl Survey {
         let mut unsealed = Vec::new();
         for (key, found) in &self.manifests {
             let Some(next) = ends.get(key).copied().filter(|end| *end > 0) else { continue };
-            let sealed = found.view.manifest().next;
+            let sealed = found.view.next();
             let first = if next > sealed {
                 Some(sealed)
             } else {

@@ -74,6 +74,11 @@ impl Limits {
         self.memory_bytes / 32
     }
 
+    /// Heads of manifests as plain data; beyond it they are kept compressed: a thirty-second.
+    pub fn heads_bytes(&self) -> u64 {
+        self.memory_bytes / 32
+    }
+
     /// Seals under way (rows of one block before and after encoding, upload parts): an eighth.
     pub fn seal_bytes(&self) -> u64 {
         self.memory_bytes / 8

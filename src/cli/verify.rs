@@ -75,13 +75,13 @@ async fn prove(bucket: &Bucket, topic: &TopicInfo, partition: i32) -> Result<Pro
         Err(error) => return Ok(Proven { bad: vec![error.to_string()], ..Proven::default() }),
     };
     let view = reader.view();
-    let total = view.manifest().sums().map_or(0, |sums| sums.stored_bytes);
+    let total = view.stored_bytes();
     let mut progress = Progress::bytes(total);
     progress.at(&format!("{}/{partition}", topic.name));
     let mut proven = Proven::default();
     let mut at = view.manifest().first();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    while at < view.manifest().next {
+    while at < view.next() {
         let entries = view.entries_from(at, ENTRIES).await.map_err(Failure::of)?;
         let Some(last) = entries.last() else { break };
         at = last.next();

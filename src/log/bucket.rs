@@ -162,9 +162,9 @@ impl BucketPartition {
         let ends = self.ends();
         Ok(PartitionLayout {
             topic: self.topic.name.clone(),
-            partition: view.manifest().partition,
+            partition: view.partition(),
             log_start: ends.log_start,
-            sealed_end: view.manifest().next,
+            sealed_end: view.next(),
             hot_start: ends.high_watermark,
             high_watermark: ends.high_watermark,
             hot_bytes: 0,
@@ -174,6 +174,6 @@ impl BucketPartition {
     }
 
     fn target(&self) -> ColdTarget {
-        ColdTarget { topic_id: self.topic.id, partition: self.reader.view().manifest().partition, codec: Codec::None }
+        ColdTarget { topic_id: self.topic.id, partition: self.reader.view().partition(), codec: Codec::None }
     }
 }

@@ -52,7 +52,7 @@ async fn look_up(view: &View, offset: i64) -> Result<Option<Entry>, ColdError> {
 fn failed(view: &View, offset: i64, error: &ArchiveError) -> ColdError {
     ColdError::Lookup {
         offset,
-        partition: view.manifest().partition,
+        partition: view.partition(),
         message: error.to_string().into(),
         retriable: error.is_retriable(),
     }

@@ -50,7 +50,7 @@ impl Log {
 pub(super) async fn entries_of(view: &View, store: &Store) -> Result<Vec<EntryLayout>, ArchiveError> {
     let mut out = Vec::new();
     let mut at = view.manifest().first();
-    while at < view.manifest().next {
+    while at < view.next() {
         let some = view.entries_from(at, ENTRIES).await?;
         let Some(last) = some.last() else { break };
         at = last.next();
@@ -89,7 +89,7 @@ fn entry_layout(view: &View, store: &Store, entry: &Entry) -> EntryLayout {
 impl Partition {
     /// Bytes of its batches in the WAL and of its live segments in the bucket.
     pub(super) fn stored_bytes(&self) -> u64 {
-        let sealed = self.0.archive.head().sums().map_or(0, |s| s.stored_bytes);
+        let sealed = self.0.archive.view().stored_bytes();
         sealed + self.state().hot.bytes()
     }
 

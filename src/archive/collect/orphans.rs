@@ -89,8 +89,7 @@ impl Round<'_> {
     async fn at_hand(&self, topic_id: Uuid, number: i32) -> Result<Option<AtHand>, CommitError> {
         let Some(partition) = self.at.topics.partition(topic_id, number) else { return Ok(None) };
         let in_flight = partition.in_flight();
-        partition.settle().await?;
-        let view = partition.view();
+        let view = partition.settle().await?;
         Ok(Some(AtHand { partition, in_flight, view }))
     }
 }

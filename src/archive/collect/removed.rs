@@ -7,16 +7,20 @@ use crate::archive::manifest::{Gone, PartitionArchive, View};
 
 impl Round<'_> {
     pub(super) async fn removed(&self, partition: &PartitionArchive, view: &View) -> Result<(), CommitError> {
-        let kept_ms = self.at.options.kept_ms(view.manifest().topic_id);
-        let is_due = |at_ms: i64| at_ms.saturating_add(kept_ms) <= self.now_ms;
+        let due_ms = self.now_ms.saturating_sub(self.at.options.kept_ms(view.topic_id()));
         let (before, mut gone) = (partition.gone(), Gone::default());
-        for removed in view.manifest().removed.iter().filter(|removed| is_due(removed.at_ms)) {
+        if !view.has_removed_by(due_ms) && before.is_empty() {
+            return Ok(());
+        }
+        let manifest = view.manifest();
+        let is_due = |at_ms: i64| at_ms <= due_ms;
+        for removed in manifest.removed.iter().filter(|removed| is_due(removed.at_ms)) {
             let name = removed.what.name();
             if !before.names.contains(name) && self.removed_one(view, removed).await? {
                 gone.names.insert(name.to_owned());
             }
         }
-        for page in view.manifest().removed_pages.iter().filter(|page| is_due(page.last_ms)) {
+        for page in manifest.removed_pages.iter().filter(|page| is_due(page.last_ms)) {
             let name = &page.object.name;
             if !before.pages.contains(name) && self.removed_page(view, page).await? {
                 gone.pages.insert(name.clone());

@@ -190,9 +190,8 @@ pub fn retention(manifest: &Manifest, loaded: &Loaded, keep: Retention, limit: u
             return ControlFlow::Break(());
         }
         let Some(segment) = entry.segment() else { return ControlFlow::Continue(()) };
-        let time = segment.meta.max_timestamp.unwrap_or(segment.sealed_ms).min(segment.sealed_ms);
         let rest = bytes.saturating_sub(segment.meta.size);
-        let too_old = keep.before_ms.is_some_and(|before| time < before);
+        let too_old = keep.before_ms.is_some_and(|before| segment.retained_by_ms() < before);
         let too_many = keep.keep_bytes.is_some_and(|keep| rest >= keep);
         if !too_old && !too_many {
             return ControlFlow::Break(());

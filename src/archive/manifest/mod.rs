@@ -17,6 +17,7 @@
 //! asks again.
 pub mod change;
 mod cleaned;
+mod heads;
 mod invariants;
 mod lookup;
 pub mod model;
@@ -29,6 +30,7 @@ mod tree;
 mod view;
 
 pub use change::{Change, Dropped, Gone, Replace, Seal};
+pub(in crate::archive) use heads::Heads;
 pub use invariants::{Invariant, Violation};
 pub use model::{Entry, EpochStart, Gap, GapReason, Manifest, SegmentEntry, Sums};
 pub(super) use pages::PageCache;

@@ -129,6 +129,13 @@ pub struct SegmentEntry {
     pub unknown: Unknown,
 }
 
+impl SegmentEntry {
+    /// The time by which retention takes it, ms: that of its newest record, or of its seal where a record's clock ran ahead.
+    pub fn retained_by_ms(&self) -> i64 {
+        self.meta.max_timestamp.unwrap_or(self.sealed_ms).min(self.sealed_ms)
+    }
+}
+
 /// A range of offsets without records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {

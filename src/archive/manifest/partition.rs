@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::heads::Kept;
 use super::invariants;
 use super::model::{MANIFEST, Manifest};
 use super::plan::{Context, Planned, plan};
@@ -86,17 +87,19 @@ impl Place {
             )));
         }
         invariants::check(&manifest).map_err(|violation| damaged(violation.to_string()))?;
-        Ok(self.view_of(head, manifest))
+        Ok(self.view_of(head, Arc::new(manifest)))
     }
 
-    fn view_of(&self, head: &Head, manifest: Manifest) -> View {
+    fn view_of(&self, head: &Head, manifest: Arc<Manifest>) -> View {
         View {
             bucket: self.bucket.clone(),
             root: self.root.clone(),
             hint: head.hint(),
             epoch: head.epoch,
             features: head.features.clone(),
-            manifest: Arc::new(manifest),
+            topic_id: self.topic_id,
+            partition: self.partition,
+            kept: Arc::new(Kept::new(self.bucket.heads(), manifest)),
         }
     }
 }
@@ -209,12 +212,12 @@ impl PartitionArchive {
         let url = place.bucket.store().url_of(chain.prefix());
         match ownership.commit(&chain, None, &manifest).await? {
             Written::Head(head) => {
-                let view = place.view_of(&head, manifest);
+                let view = place.view_of(&head, Arc::new(manifest));
                 Ok(Self::over(place, ownership, *head, view))
             }
             Written::Lost => {
                 let (head, view) = place.read(None).await?;
-                if !view.manifest.is_untouched() {
+                if !view.manifest().is_untouched() {
                     let reason = "there is a manifest already, and it is not empty".to_owned();
                     return Err(CommitError::Cancelled { path: url, reason });
                 }
@@ -242,7 +245,14 @@ impl PartitionArchive {
 
     /// The newest version that was read or committed here.
     pub fn head(&self) -> Arc<Manifest> {
-        self.view().manifest
+        self.view().manifest()
+    }
+
+    /// Makes room in memory if nobody asked for what the newest version says since the last time, and room is wanted.
+    pub fn cool(&self) {
+        if self.0.place.bucket.heads().is_tight() {
+            self.view().kept.cool();
+        }
     }
 
     /// The same, with its pages.
@@ -271,12 +281,12 @@ impl PartitionArchive {
 
     /// The newest version, read again if a commit was not decided: only then it is known what is live, and what the last
     /// commit came to.
-    pub async fn settle(&self) -> Result<Arc<Manifest>, CommitError> {
+    pub async fn settle(&self) -> Result<View, CommitError> {
         let mut writer = self.0.writer.lock().await;
         if writer.undecided {
             self.reread(&mut writer).await?;
         }
-        Ok(self.head())
+        Ok(self.view())
     }
 
     /// Notes that the objects of removed things, or of all that a page of them names, are gone. The next version leaves them
@@ -370,18 +380,20 @@ impl PartitionArchive {
                 self.reread(&mut writer).await?;
             }
             let view = self.view();
-            let (planned, riding) = self.plan_with_forgotten(&view, &change).await?;
-            let Planned::Next(manifest, objects) = planned else { return Ok(view.manifest) };
-            invariants::check_next(&view.manifest, view.epoch, &manifest, self.0.ownership.epoch())
+            let head = view.manifest();
+            let (planned, riding) = self.plan_with_forgotten(&view, &head, &change).await?;
+            let Planned::Next(manifest, objects) = planned else { return Ok(head) };
+            invariants::check_next(&head, view.epoch, &manifest, self.0.ownership.epoch())
                 .map_err(|violation| CommitError::Invariant { path: self.url(), violation })?;
             self.write(objects).await?;
             writer.undecided = true; // also when this future is dropped while it waits
             match self.0.ownership.commit(&self.0.chain, Some(&writer.head), &*manifest).await? {
                 Written::Head(head) => {
-                    let view = self.0.place.view_of(&head, *manifest);
+                    let manifest = Arc::new(*manifest);
+                    self.publish(self.0.place.view_of(&head, manifest.clone()));
                     *writer = Writer::on(*head);
                     self.forgotten().remove(&riding);
-                    return Ok(self.publish(view));
+                    return Ok(manifest);
                 }
                 Written::Lost => {}
             }
@@ -397,7 +409,7 @@ impl PartitionArchive {
             if view.epoch >= born {
                 return Ok(());
             }
-            let next = view.manifest.next;
+            let next = view.next();
             let change = if lost_wal { Change::WalLost { next } } else { Change::TakeOver };
             match self.commit(change).await {
                 // The old owner sealed meanwhile: the gap begins where it ended.
@@ -428,22 +440,27 @@ impl PartitionArchive {
     }
 
     /// What `change` comes to, and what is forgotten along with it.
-    async fn plan_with_forgotten(&self, view: &View, change: &Change) -> Result<(Planned, Gone), CommitError> {
-        let planned = self.plan(view, change).await?;
+    async fn plan_with_forgotten(
+        &self,
+        view: &View,
+        head: &Manifest,
+        change: &Change,
+    ) -> Result<(Planned, Gone), CommitError> {
+        let planned = self.plan(view, head, change).await?;
         let riding = self.gone();
         if riding.is_empty() || planned == Planned::Already {
             return Ok((planned, Gone::default()));
         }
         let forget = Change::Forget(riding.clone());
-        let both = self.plan(view, &Change::All(vec![change.clone(), forget])).await?;
+        let both = self.plan(view, head, &Change::All(vec![change.clone(), forget])).await?;
         Ok((both, riding))
     }
 
-    async fn plan(&self, view: &View, change: &Change) -> Result<Planned, CommitError> {
+    async fn plan(&self, view: &View, head: &Manifest, change: &Change) -> Result<Planned, CommitError> {
         let mut loaded = Loaded::default();
         loop {
             let now_ms = self.0.place.bucket.clock().now_ms();
-            match plan(&view.manifest, change, Context { loaded: &loaded, names: &self.0.names, now_ms }) {
+            match plan(head, change, Context { loaded: &loaded, names: &self.0.names, now_ms }) {
                 Ok(planned) => return Ok(planned),
                 Err(Hindrance::Need(need)) => view.load(need, &mut loaded).await?,
                 Err(Hindrance::Unfit(reason)) => return Err(CommitError::Cancelled { path: self.url(), reason }),
@@ -462,10 +479,8 @@ impl PartitionArchive {
         Ok(())
     }
 
-    fn publish(&self, view: View) -> Arc<Manifest> {
-        let manifest = view.manifest.clone();
+    fn publish(&self, view: View) {
         *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = view;
-        manifest
     }
 
     fn url(&self) -> String {

@@ -1,6 +1,7 @@
 //! A snapshot of one manifest version, with its pages at hand: what readers, retention and the collector ask.
 use std::sync::Arc;
 
+use super::heads::Kept;
 use super::lookup;
 use super::model::{
     Entry, EpochStart, MANIFEST, Manifest, Page, PageRef, ProducersAt, RemovedPage, RemovedPageRef, SegmentEntry, Sums,
@@ -11,6 +12,7 @@ use super::tree::{Loaded, Need};
 use crate::archive::error::ArchiveError;
 use crate::archive::layout::Named;
 use crate::archive::{Bucket, layout};
+use crate::base::Uuid;
 use crate::store::chain::Hint;
 use crate::store::envelope::{self, EnvelopeError, Features};
 
@@ -23,7 +25,9 @@ pub struct View {
     pub(super) hint: Hint,
     pub(super) epoch: u32,
     pub(super) features: Features,
-    pub(super) manifest: Arc<Manifest>,
+    pub(super) topic_id: Uuid,
+    pub(super) partition: i32,
+    pub(super) kept: Arc<Kept>,
 }
 
 /// The greatest timestamp of the sealed range.
@@ -55,9 +59,34 @@ pub struct Retention {
 }
 
 impl View {
-    /// What the version says.
-    pub fn manifest(&self) -> &Arc<Manifest> {
-        &self.manifest
+    /// What the version says. It may have to be unpacked: what is asked of many partitions has a method of its own.
+    pub fn manifest(&self) -> Arc<Manifest> {
+        self.kept.manifest()
+    }
+
+    /// The topic's id.
+    pub fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    /// Partition number.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// End of the sealed range.
+    pub fn next(&self) -> i64 {
+        self.kept.next
+    }
+
+    /// Bytes of its segments in the bucket.
+    pub fn stored_bytes(&self) -> u64 {
+        self.kept.stored_bytes
+    }
+
+    /// Whether something that it removed was removed at or before `ms`.
+    pub(in crate::archive) fn has_removed_by(&self, ms: i64) -> bool {
+        self.kept.removed_ms.is_some_and(|removed| removed <= ms)
     }
 
     /// Number of the version.
@@ -83,7 +112,7 @@ impl View {
     /// Whether something that this version says makes the object live, or waiting to be deleted. `name` is relative to the
     /// topic's root. What is under way and in no version yet is not known here.
     pub(in crate::archive) async fn names(&self, name: &str) -> Result<bool, ArchiveError> {
-        let manifest = &self.manifest;
+        let manifest = &*self.manifest();
         let named = Named::of(name);
         let first = match named {
             Named::Segment { first, .. } | Named::Page { first, .. } => Some(first),
@@ -97,7 +126,7 @@ impl View {
 
     /// Whether this version makes the object live; not so a version of the chain itself.
     pub(in crate::archive) async fn is_live(&self, name: &str) -> Result<bool, ArchiveError> {
-        let manifest = &self.manifest;
+        let manifest = &*self.manifest();
         let named = Named::of(name);
         Ok(match named {
             Named::Segment { first, .. } => {
@@ -141,13 +170,15 @@ impl View {
 
     /// The entry that covers `offset`; none below the first and at or above `next`.
     pub async fn find(&self, offset: i64) -> Result<Option<Entry>, ArchiveError> {
-        self.ask(|loaded| lookup::find(&self.manifest, loaded, offset)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::find(&manifest, loaded, offset)).await
     }
 
     /// Up to `count` entries in order, the first being the one that covers `offset` (or the first of all, if that lies
     /// above).
     pub async fn entries_from(&self, offset: i64, count: usize) -> Result<Vec<Entry>, ArchiveError> {
-        self.ask(|loaded| lookup::entries_from(&self.manifest, loaded, offset, count)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::entries_from(&manifest, loaded, offset, count)).await
     }
 
     /// The same without those in pages whose sums are skipped.
@@ -157,39 +188,50 @@ impl View {
         count: usize,
         skip: &(dyn Fn(&Sums) -> bool + Sync),
     ) -> Result<Vec<Entry>, ArchiveError> {
-        self.ask(|loaded| lookup::entries_where(&self.manifest, loaded, offset, count, &|sums| skip(sums))).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::entries_where(&manifest, loaded, offset, count, &|sums| skip(sums))).await
     }
 
     /// The first segment that ends above `from` and has a timestamp (ms) at or after `timestamp`. If none of its records at
     /// or above `from` has one, ask again from its end.
     pub async fn find_time(&self, timestamp: i64, from: i64) -> Result<Option<SegmentEntry>, ArchiveError> {
-        self.ask(|loaded| lookup::find_time(&self.manifest, loaded, timestamp, from)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::find_time(&manifest, loaded, timestamp, from)).await
     }
 
     /// The greatest timestamp and its first offset.
     pub async fn max_timestamp(&self) -> Result<MaxTimestamp, ArchiveError> {
-        self.ask(|loaded| lookup::max_timestamp(&self.manifest, loaded)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::max_timestamp(&manifest, loaded)).await
     }
 
     /// The epochs around `epoch`, for OffsetForLeaderEpoch.
     pub async fn epoch_end(&self, epoch: i32) -> Result<EpochEnd, ArchiveError> {
-        self.ask(|loaded| lookup::epoch_end(&self.manifest, loaded, epoch)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::epoch_end(&manifest, loaded, epoch)).await
     }
 
     /// Where log start may move to; none: nowhere. Looks at no more than `limit` entries.
     pub async fn retention(&self, keep: Retention, limit: usize) -> Result<Option<i64>, ArchiveError> {
-        self.ask(|loaded| lookup::retention(&self.manifest, loaded, keep, limit)).await
+        let too_old = keep.before_ms.is_some_and(|before| self.kept.oldest_ms.is_some_and(|oldest| oldest < before));
+        let too_many = keep.keep_bytes.is_some_and(|bytes| self.kept.stored_bytes >= bytes);
+        if !too_old && !too_many {
+            return Ok(None);
+        }
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::retention(&manifest, loaded, keep, limit)).await
     }
 
     /// Sums over everything listed below `offset`, the entry that it cuts left out; opens only pages that it cuts. None:
     /// nothing is.
     pub async fn sums_below(&self, offset: i64) -> Result<Option<Sums>, ArchiveError> {
-        self.ask(|loaded| lookup::sums_below(&self.manifest, loaded, offset)).await
+        let manifest = self.manifest();
+        self.ask(|loaded| lookup::sums_below(&manifest, loaded, offset)).await
     }
 
     /// Producers as of `next`.
     pub async fn producers(&self) -> Result<Producers, ArchiveError> {
-        match &self.manifest.producers {
+        match &self.manifest().producers {
             ProducersAt::Inline(producers) => Ok(producers.clone()),
             ProducersAt::Object(object) => self.bucket.pages().producers(self.page_of(), object).await,
         }
@@ -229,6 +271,6 @@ impl View {
     }
 
     fn page_of(&self) -> PageOf<'_> {
-        PageOf { root: &self.root, topic_id: self.manifest.topic_id, partition: self.manifest.partition }
+        PageOf { root: &self.root, topic_id: self.topic_id, partition: self.partition }
     }
 }

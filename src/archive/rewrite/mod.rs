@@ -161,11 +161,11 @@ impl Rewriter {
     ) -> Result<Option<Done>, RewriteError> {
         let now_ms = self.clock.now_ms();
         let view = partition.view();
-        let manifest = view.manifest();
         let looks_for = For::Compaction(policy.clone());
-        if looked.found_nothing(manifest.next, &looks_for, now_ms) {
+        if looked.found_nothing(view.next(), &looks_for, now_ms) {
             return Ok(None);
         }
+        let manifest = view.manifest();
         let cleaned_to = manifest.cleaned.last().map_or(manifest.log_start, |clean| clean.0);
         let above = view.entries_from(cleaned_to, ENTRIES_MAX).await?;
         // Of a dirty range that does not fit, the beginning is one whatever its share is.
@@ -209,7 +209,7 @@ impl Rewriter {
     ) -> Result<Option<Done>, RewriteError> {
         let now_ms = self.clock.now_ms();
         let view = partition.view();
-        let next = view.manifest().next;
+        let next = view.next();
         while !looked.found_nothing(next, &For::Merges(*size), now_ms) {
             let is_merged = |sums: &Sums| choose::is_merged(sums, size);
             let entries = view.entries_where(looked.merged_to(size), ENTRIES_AT_ONCE, &is_merged).await?;

@@ -490,6 +490,8 @@ impl Mover {
                 partition.expire_producers(now - seal::PRODUCER_EXPIRATION_MS);
                 partition.forget_recycled();
             }
+            let partitions = partitions.to_vec();
+            self.core.env.tasks.cold.spawn(async move { partitions.iter().for_each(|p| p.0.archive.cool()) });
         }
         if let (true, Ok(one)) = (retention_due, self.retaining.clone().try_lock_owned()) {
             let partitions = partitions.to_vec();

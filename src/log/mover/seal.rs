@@ -133,7 +133,7 @@ pub(super) async fn seal_next(
 ) -> Result<Sealed, SealError> {
     let _one = partition.0.sealing.lock().await;
     // A commit of which nobody knew whether it succeeded may have: then its range is sealed already.
-    partition.committed(&*partition.0.archive.settle().await?);
+    partition.committed(&partition.0.archive.settle().await?.manifest());
     let settings = partition.settings();
     let (run, log_end, from, log_starts) = {
         let state = partition.state();

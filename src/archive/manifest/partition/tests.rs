@@ -53,7 +53,7 @@ async fn whatever_happens_to_any_request_of_a_seal_it_is_committed_once() {
             let again = partition.commit(change).await.unwrap();
             assert_eq!(again.written_ms, head.written_ms, "request {request}, {fault:?}: it is known");
             let read = partition.0.place.read(None).await.unwrap().1;
-            assert_eq!(read.manifest(), &head, "request {request}, {fault:?}: readers see the same");
+            assert_eq!(read.manifest(), head, "request {request}, {fault:?}: readers see the same");
             let names: Vec<Entry> = read.entries_from(0, 100).await.unwrap();
             assert_eq!(names.len(), 9, "request {request}, {fault:?}");
         }
