@@ -214,7 +214,10 @@ impl World {
         }
         let call = match (producer.again, wish, producer.who) {
             (Some(call), ..) => call,
-            (None, ..) if producer.must_init && !producer.is_dead => Call::Init,
+            // Without TV2 nothing tells a late write of one transaction from a write of the next: who has given one up begins
+            // anew, and not at all where it was told that it is over.
+            (None, ..) if producer.must_init && producer.is_dead => return,
+            (None, ..) if producer.must_init => Call::Init,
             (None, _, None) | (None, Wish::Init, _) if !producer.is_dead && !producer.has_written => Call::Init,
             (None, _, None) | (None, Wish::Init, _) => return,
             (None, Wish::Write(partition), _) if producer.version < TV2 && !producer.added.contains(&partition) => {
