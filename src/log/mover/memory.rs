@@ -4,11 +4,22 @@
 //! sealed early. While that cannot be done, produce is refused before the index takes more than twice its share
 //! ([`Core::index_is_full`](crate::log::core::Core)). Producers: when there are too many in all, a new one takes the place of
 //! the one of its partition that was silent for longest.
-use super::Mover;
+use super::{MEMORY_EVERY_MS, Mover, due};
 use crate::base::Limits;
 use crate::log::partition::Partition;
 
 impl Mover {
+    /// Looks at both once a second; says below which group everything should be sealed for want of memory.
+    pub(super) fn bound_memory(&self, partitions: &[Partition], now_ms: i64) -> Option<u64> {
+        if !due(&mut self.times().memory_ms, now_ms, MEMORY_EVERY_MS) {
+            return self.times().no_room_below;
+        }
+        self.bound_producers(partitions);
+        let below = self.bound_index(partitions, self.core.env.limits.hot_index_bytes());
+        self.times().no_room_below = below;
+        below
+    }
+
     /// Measures the index and forgets what is beyond `share`; says below which group the rest should be sealed.
     pub(in crate::log) fn bound_index(&self, partitions: &[Partition], share: u64) -> Option<u64> {
         let used: u64 = partitions.iter().map(|partition| partition.state().hot.memory()).sum();
@@ -28,7 +39,7 @@ impl Mover {
 
 impl Mover {
     /// Lets partitions remember as many producers as all of them together may.
-    pub(in crate::log) fn bound_producers(&self, partitions: &[Partition]) {
+    fn bound_producers(&self, partitions: &[Partition]) {
         let known: usize = partitions.iter().map(|partition| partition.state().producers.len()).sum();
         let max = producers_each(known, partitions.len(), self.core.env.limits.producers_max());
         partitions.iter().for_each(|partition| partition.state().producers.set_max(max));

@@ -62,6 +62,8 @@ const CONDENSE_EVERY_MS: i64 = 2_000;
 /// Files that one try looks at, and how long one of which much is needed is left alone.
 const CONDENSE_TRIES: usize = 8;
 const CONDENSE_AGAIN: Duration = Duration::from_secs(30);
+/// Time between two looks at what small batches and many producers take.
+const MEMORY_EVERY_MS: i64 = 1_000;
 /// A state version that frees a WAL file is written at most this often.
 const STATE_AT_MOST_EVERY_MS: i64 = 10_000;
 /// Longest that a log start waits for a seal that takes it along.
@@ -110,6 +112,9 @@ struct Times {
     rewrite_ms: i64,
     expire_ms: i64,
     condense_ms: i64,
+    memory_ms: i64,
+    /// Groups that should be sealed for want of memory, as of `memory_ms`.
+    no_room_below: Option<u64>,
 }
 
 impl Mover {
@@ -140,6 +145,8 @@ impl Mover {
                 rewrite_ms: now,
                 expire_ms: now,
                 condense_ms: 0,
+                memory_ms: 0,
+                no_room_below: None,
             }),
             collector: tokio::sync::Mutex::new(collector),
             rewriting: tokio::sync::Mutex::default(),
@@ -184,9 +191,7 @@ impl Mover {
         let now = self.core.env.clock.now_ms();
         let space = self.core.wal.space();
         let partitions = self.registry.partitions(None).unwrap_or_default();
-        let wanted_below =
-            wanted_below(&space).max(self.bound_index(&partitions, self.core.env.limits.hot_index_bytes()));
-        self.bound_producers(&partitions);
+        let wanted_below = wanted_below(&space).max(self.bound_memory(&partitions, now));
         let (mut unsealed_bytes, mut oldest) = (0, now);
         for partition in &partitions {
             let settings = partition.settings();
