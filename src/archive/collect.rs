@@ -286,7 +286,7 @@ impl Round<'_> {
             ArchiveError::Refused { path, reason: e.to_string() }
         });
         // What a topic's chain asks for holds for its partitions.
-        let collectable = collectable.and_then(|()| self.at.topics.version_of(partition.topic()).map(drop));
+        let collectable = collectable.and_then(|()| self.at.topics.check_collectable(partition.topic()));
         if self.note(collectable.map_err(CommitError::from))?.is_none() {
             return Ok(());
         }

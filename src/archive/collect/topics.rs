@@ -17,7 +17,7 @@ impl Round<'_> {
             return Ok(());
         }
         for topic in self.at.topics.list() {
-            let collectable = self.at.topics.version_of(&topic.name).map_err(CommitError::from);
+            let collectable = self.at.topics.check_collectable(&topic.name).map_err(CommitError::from);
             if self.note(collectable)?.is_some() {
                 let done = self.topic_orphans(&topic).await;
                 self.note(done)?;
