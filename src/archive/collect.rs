@@ -143,6 +143,7 @@ impl Collector {
         let licence = Licence::new(&self.ownership, self.bucket.clock());
         licence.check().await?;
         self.ownership.check_collectable()?;
+        self.state.check_collectable().await?;
         let clock = self.bucket.clock().clone();
         let paused = match self.watch.look(clock.now_ms(), clock.elapsed()) {
             Some(jumped) => Some(jumped),
@@ -258,12 +259,8 @@ impl Round<'_> {
         let (bucket, at) = (&self.at.bucket, self.at);
         let owner_head = u64::from(at.ownership.epoch()); // nothing lies above it, as was just looked
         self.versions(&owner::chain(bucket), owner_head, KEEP_MS, &mut memory.owner).await?;
-        let state_head = at.state.number_to_collect().await.map_err(CommitError::from);
-        if let Some(head) = self.note(state_head)? {
-            let keep_ms = KEEP_STATE_MS.max(at.options.longest_ms());
-            self.versions(&state::chain(bucket), head, keep_ms, &mut memory.state).await?;
-        }
-        Ok(())
+        let keep_ms = KEEP_STATE_MS.max(at.options.longest_ms());
+        self.versions(&state::chain(bucket), at.state.number().await, keep_ms, &mut memory.state).await
     }
 
     async fn partitions(&self, memory: &mut Memory) -> Result<(), CommitError> {
@@ -286,9 +283,11 @@ impl Round<'_> {
         let Some(view) = self.note(settled)? else { return Ok(()) };
         let collectable = view.check_collectable().map_err(|e| {
             let path = self.at.bucket.store().url_of(partition.chain().prefix());
-            CommitError::from(ArchiveError::Refused { path, reason: e.to_string() })
+            ArchiveError::Refused { path, reason: e.to_string() }
         });
-        if self.note(collectable)?.is_none() {
+        // What a topic's chain asks for holds for its partitions.
+        let collectable = collectable.and_then(|()| self.at.topics.check_collectable(partition.topic()));
+        if self.note(collectable.map_err(CommitError::from))?.is_none() {
             return Ok(());
         }
         self.versions(partition.chain(), view.number(), KEEP_MS, lowest).await?;

@@ -145,7 +145,7 @@ impl Fsck<'_> {
     fn take<T>(&mut self, result: Result<T, ArchiveError>) -> Result<Option<T>, ArchiveError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(ArchiveError::Damaged { path, reason }) => {
+            Err(ArchiveError::Damaged { path, reason } | ArchiveError::Refused { path, reason }) => {
                 self.tell(FindingKind::Wrong, path, reason);
                 Ok(None)
             }

@@ -100,7 +100,12 @@ pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerErr
     loop {
         let known = newest.as_ref().map(|newest| Newest { epoch: newest.head.epoch, version: &newest.version });
         let decided = decide::decide(claim, &facts, known, &place)?;
-        let remembered = newest.as_ref().map(|newest| &newest.head);
+        let remembered = newest.as_ref().map(|newest| {
+            let mut head = newest.head.clone();
+            head.features.join_names(&survey.features());
+            head
+        });
+        let remembered = remembered.as_ref();
         let epoch = next_epoch(bucket, remembered)?;
         let version = OwnerVersion {
             event: Event::Claim,

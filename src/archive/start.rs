@@ -11,6 +11,7 @@ use super::topics::{self, AT_ONCE, Topic, TopicHead};
 use super::{Bucket, Ownership, StateChain, Topics, layout};
 use crate::base::{Json, Uuid};
 use crate::store::chain::Head;
+use crate::store::envelope::Features;
 
 /// All that a start has to know of the bucket; nothing was written to read it.
 #[derive(Debug)]
@@ -107,6 +108,11 @@ impl Survey {
         self.owner.as_ref()
     }
 
+    /// What the state asks for: features of the bucket that began after the last claim.
+    pub(super) fn features(&self) -> Features {
+        self.state.as_ref().map(|head| head.features().clone()).unwrap_or_default()
+    }
+
     /// The WAL that the state's R is in.
     pub(super) fn state_wal(&self) -> Option<Uuid> {
         self.state.as_ref().map(|head| head.state().r.wal_id)
@@ -169,9 +175,14 @@ impl Survey {
         let is_live = |id: &Uuid| live.iter().any(|topic| topic.id == *id);
         found.retain(|(id, _), _| is_live(id));
         unloaded.retain(|key, _| is_live(&key.0) && !found.contains_key(key));
+        let refused: &BTreeMap<String, String> = &topics.refused().into_iter().collect();
         let partitions: BTreeMap<(Uuid, i32), PartitionArchive> = stream::iter(found)
-            .map(|(key, Found { place, head, view, .. })| async move {
+            .map(|(key, Found { place, topic, head, view })| async move {
                 let partition = PartitionArchive::over(place, ownership, head, view);
+                if let Some(reason) = refused.get(&topic) {
+                    partition.refuse_of_topic(reason.clone());
+                }
+                partition.check_producers().await;
                 match partition.refusal() {
                     Some(_) => {} // it stays as it is, and nothing is appended to it
                     None => match partition.adopt(born, lost_wal).await {
@@ -185,10 +196,6 @@ impl Survey {
             .try_collect()
             .await?;
         topics.register(partitions.values());
-        for (name, reason) in topics.refused() {
-            let of_topic = partitions.values().filter(|partition| partition.topic() == name);
-            of_topic.for_each(|partition| partition.refuse(reason.clone()));
-        }
         let heads = partitions.iter().map(|(key, partition)| (*key, partition.view().hint().clone()));
         let state = StateChain::adopt(&bucket, ownership, state, &heads.collect()).await?;
         Ok(Archive { bucket, ownership: ownership.clone(), topics, partitions, unloaded, state })

@@ -23,9 +23,12 @@ use super::owner::Written;
 use super::{Bucket, Ownership, layout};
 use crate::base::{Current, Json, Uuid};
 use crate::store::chain::{Chain, Head, Hint};
-use crate::store::envelope::{EnvelopeError, Schema, Unknown};
+use crate::store::envelope::{EnvelopeError, Features, Schema, Unknown};
 
 mod pages;
+
+#[cfg(test)]
+pub(super) use pages::written_again as page_written_again;
 
 const STATE: Schema = Schema { kind: "state", format: 1, features: &[] };
 
@@ -79,6 +82,12 @@ struct R {
     group: u64,
     #[serde(flatten)]
     unknown: Unknown,
+}
+
+/// A version as it is written again after it was read.
+#[cfg(test)]
+pub(super) fn written_again(schema: &Schema, object: &Bytes) -> Bytes {
+    crate::store::chain::written_again::<Body>(schema, object)
 }
 
 /// The state chain as it was read.
@@ -200,6 +209,11 @@ impl StateHead {
         self.head.wal.as_ref()
     }
 
+    /// What it asks for; it counts for the whole bucket.
+    pub(super) fn features(&self) -> &Features {
+        &self.head.features
+    }
+
     /// Refuses, by name, a state that this build may read, but not follow with another.
     pub(super) fn check_writable(&self, bucket: &Bucket) -> Result<(), ArchiveError> {
         chain(bucket).check_writable(&self.head)?;
@@ -250,12 +264,14 @@ impl StateChain {
         Err(CommitError::Cancelled { path, reason })
     }
 
-    /// Number of the newest version, for the collector: refused, by name, where this build may not delete what is older.
-    pub(super) async fn number_to_collect(&self) -> Result<u64, ArchiveError> {
-        let writer = self.0.writer.lock().await;
-        let head = &writer.head.head;
-        writer.head.check_collectable(&self.0.bucket)?;
-        Ok(head.number)
+    /// Refuses, by name, to delete anything in a bucket whose state asks for what this build does not have.
+    pub(super) async fn check_collectable(&self) -> Result<(), ArchiveError> {
+        self.0.writer.lock().await.head.check_collectable(&self.0.bucket)
+    }
+
+    /// Number of the newest version.
+    pub(super) async fn number(&self) -> u64 {
+        self.0.writer.lock().await.head.head.number
     }
 
     /// The newest version.
@@ -360,6 +376,9 @@ fn place(
     let partitions: Items = heads.collect();
     let items = state.items.clone();
     let inline = pages::are_inline(pages::size_of(&partitions), pages::size_of(&items));
+    // What pages ask for, and what else they say, is said by pages only.
+    let may = |inline: bool, old: &Pages| inline && (old.is_empty() || *carried == Carried::default());
+    let inline = (may(inline.0, &old.0), may(inline.1, &old.1));
     let mut objects = Vec::new();
     let mut put = |all: Items, inline: bool, kind: &str, most: usize, old: &Pages| match inline {
         true => Place::Inline(all),

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::bucket::OpenMode;
 use super::manifest::{Change, Entry, EpochStart, PartitionArchive, Producers, Seal, SegmentEntry};
@@ -122,6 +123,53 @@ pub async fn start(store: &Store, disk: Disk, take_over: bool) -> Archive {
     let survey = Survey::load(&bucket(store).await).await.unwrap();
     let ownership = owner::claim(&survey, &claim(disk, take_over)).await.unwrap();
     survey.adopt(&ownership).await.unwrap()
+}
+
+/// An object whose first and second line a later build might have written so.
+pub fn altered(object: &Bytes, change: impl FnOnce(&mut Value, &mut Value)) -> Bytes {
+    let mut lines = object.split(|b| *b == b'\n').map(|line| serde_json::from_slice::<Value>(line));
+    let (mut first, mut second) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    change(&mut first, &mut second);
+    let second = second.to_string();
+    first["crc32c"] = format!("{:08x}", crc32c::crc32c(second.as_bytes())).into();
+    format!("{first}\n{second}\n").into()
+}
+
+/// Changes an object in a store.
+pub async fn alter(store: &Store, path: &str, change: impl FnOnce(&mut Value, &mut Value)) {
+    let object = store.get(path).await.unwrap();
+    store.put(path, altered(&object, change)).await.unwrap();
+}
+
+/// Brings size and checksum of references up to date.
+pub fn refer(value: &mut Value, changed: &BTreeMap<String, Bytes>) {
+    match value {
+        Value::Object(fields) => {
+            let object = fields.get("name").and_then(Value::as_str).and_then(|name| changed.get(name));
+            if let Some(object) = object.filter(|_| fields.contains_key("crc32c")) {
+                fields.insert("crc32c".to_owned(), format!("{:08x}", crc32c::crc32c(object)).into());
+                fields.insert("bytes".to_owned(), object.len().into());
+            }
+            fields.values_mut().for_each(|value| refer(value, changed));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| refer(value, changed)),
+        _ => {}
+    }
+}
+
+/// Changes an object that the head of a partition's chain names, and the head so that it still fits.
+pub async fn alter_named(
+    store: &Store,
+    partition: &PartitionArchive,
+    name: &str,
+    change: impl FnOnce(&mut Value, &mut Value),
+) {
+    let root = partition.view().root().to_owned();
+    let path = super::layout::under(&root, name);
+    alter(store, &path, change).await;
+    let changed = BTreeMap::from([(name.to_owned(), store.get(&path).await.unwrap())]);
+    let head = partition.chain().path_of(partition.view().number());
+    alter(store, &head, |_, version| refer(version, &changed)).await;
 }
 
 /// Writes an object of the size that [`segment`] says, seals it as one segment from `first` to `next`, and returns its path.

@@ -178,13 +178,20 @@ impl Topics {
         self.slots().get(name)?.live()
     }
 
-    /// The newest version of a name, for the collector; refuses, by name, one that this build may not follow.
+    /// The newest version of a name, for the collector; refuses, by name, one because of which this build may delete nothing.
     pub(super) fn version_of(&self, name: &str) -> Result<Option<(u64, TopicVersion)>, ArchiveError> {
+        self.check_collectable(name)?;
         let slots = self.slots();
-        let Some(newest) = slots.get(name).and_then(|slot| slot.newest.as_ref()) else { return Ok(None) };
-        envelope::check_writable(&TOPIC, &newest.head.features)
-            .map_err(|e| ArchiveError::Refused { path: self.url(name), reason: e.to_string() })?;
-        Ok(Some((newest.head.number, newest.version.clone())))
+        let newest = slots.get(name).and_then(|slot| slot.newest.as_ref());
+        Ok(newest.map(|newest| (newest.head.number, newest.version.clone())))
+    }
+
+    /// Refuses, by name, to delete anything of a topic whose newest version asks for what this build does not have.
+    pub(super) fn check_collectable(&self, name: &str) -> Result<(), ArchiveError> {
+        let slots = self.slots();
+        let Some(newest) = slots.get(name).and_then(|slot| slot.newest.as_ref()) else { return Ok(()) };
+        envelope::check_collectable(&TOPIC, &newest.head.features)
+            .map_err(|e| ArchiveError::Refused { path: self.url(name), reason: e.to_string() })
     }
 
     /// Every name that ever had a version, as far as is known.

@@ -391,10 +391,14 @@ impl Log {
         if tokio::time::timeout(inner.options.stop_timeout, synced).await.is_err() {
             unsealed.push("the WAL could not be written to its end".to_owned());
         }
-        match tokio::time::timeout(inner.options.stop_timeout, inner.mover.seal_now(&partitions)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => unsealed.push(error.to_string()),
-            Err(_) => unsealed.push(format!("sealing took longer than {:?}", inner.options.stop_timeout)),
+        match inner.core.fence.reason() {
+            // The bucket may be another's: nothing more is written to it.
+            Some(why) => unsealed.push(why),
+            None => match tokio::time::timeout(inner.options.stop_timeout, inner.mover.seal_now(&partitions)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => unsealed.push(error.to_string()),
+                Err(_) => unsealed.push(format!("sealing took longer than {:?}", inner.options.stop_timeout)),
+            },
         }
         unsealed
             .extend(inner.registry.partitions(None).unwrap_or_default().iter().filter_map(Partition::unsealed_line));

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use crate::archive::manifest as archive;
 use crate::base::Limits;
 use crate::record::BatchHeader;
+use crate::store::envelope::Unknown;
 
 /// Batches remembered for each producer: what a client may have in flight.
 pub const BATCHES_REMEMBERED: usize = 5;
@@ -37,11 +38,13 @@ pub struct Producer {
     pub last_timestamp: i64,
     /// The epoch of the coordinator that wrote its last marker; -1 before the first one.
     pub coordinator_epoch: i32,
+    /// What a later build said of it in the manifest: kept as long as the producer is remembered, whatever it writes here.
+    pub unknown: Unknown,
 }
 
 impl Default for Producer {
     fn default() -> Self {
-        Self { epoch: 0, batches: VecDeque::new(), last_timestamp: 0, coordinator_epoch: -1 }
+        Self { epoch: 0, batches: VecDeque::new(), last_timestamp: 0, coordinator_epoch: -1, unknown: Unknown::new() }
     }
 }
 
@@ -54,11 +57,13 @@ pub struct Producers {
     /// End of the newest `wal-lost` gap: what a producer sent between its newest batch below and its next one was lost, so
     /// that it may jump forward once.
     lost_until: Option<i64>,
+    /// What a later build said of them all in the manifest.
+    unknown: Unknown,
 }
 
 impl Default for Producers {
     fn default() -> Self {
-        Self { known: HashMap::new(), max: Limits::PRODUCERS_PER_PARTITION_MAX, lost_until: None }
+        Self { known: HashMap::new(), max: Limits::PRODUCERS_PER_PARTITION_MAX, lost_until: None, unknown: Unknown::new() }
     }
 }
 
@@ -208,11 +213,11 @@ impl Producers {
             coordinator_epoch: p.coordinator_epoch,
             open_from: open.get(id).copied().unwrap_or(-1),
             batches: p.batches.iter().map(mark).collect(),
-            unknown: Default::default(),
+            unknown: p.unknown.clone(),
         };
         let mut producers: Vec<_> = self.known.iter().map(one).collect();
         producers.sort_by_key(|p| p.id);
-        archive::Producers { producers, aborted, lost_until: self.lost_until, unknown: Default::default() }
+        archive::Producers { producers, aborted, lost_until: self.lost_until, unknown: self.unknown.clone() }
     }
 
     /// As they were when a manifest remembered them.
@@ -227,9 +232,10 @@ impl Producers {
         let one = |p: &archive::Producer| {
             let batches = p.batches.iter().map(mark).collect();
             let archive::Producer { id, epoch, last_timestamp, coordinator_epoch, .. } = *p;
-            (id, Producer { epoch, batches, last_timestamp, coordinator_epoch })
+            (id, Producer { epoch, batches, last_timestamp, coordinator_epoch, unknown: p.unknown.clone() })
         };
-        Self { known: from.producers.iter().map(one).collect(), lost_until: from.lost_until, ..Self::default() }
+        let known = from.producers.iter().map(one).collect();
+        Self { known, lost_until: from.lost_until, unknown: from.unknown.clone(), ..Self::default() }
     }
 
     /// Forgets a sixteenth at once, so that a stream of new ones does not look through all of them each time.

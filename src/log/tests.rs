@@ -14,6 +14,7 @@ mod compaction;
 mod condensed;
 mod damage;
 mod deleted;
+mod later;
 mod model;
 mod one_thread;
 mod restarts;

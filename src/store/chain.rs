@@ -169,6 +169,13 @@ struct Version<B> {
     unknown: Unknown,
 }
 
+/// A version as it is written again after it was read, its body by way of `B`.
+#[cfg(test)]
+pub fn written_again<B: Serialize + DeserializeOwned>(schema: &Schema, object: &Bytes) -> Bytes {
+    let opened = envelope::decode(schema, object).unwrap();
+    envelope::encode(schema, &opened.features, &opened.parse::<Version<B>>().unwrap()).unwrap()
+}
+
 /// What was found at a number.
 enum At {
     Nothing,

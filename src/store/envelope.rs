@@ -9,6 +9,8 @@
 //! `must_write` to write after it and to delete anything because of it; in `must_collect` to delete alone. Names are carried
 //! on when the object is rewritten: only a build that knows a name may drop it. Fields that are not known, here and in
 //! bodies, are ignored, and kept when the object is rewritten ([`Unknown`]).
+use std::ops::Deref;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,8 +45,14 @@ pub struct Features {
 }
 
 impl Features {
-    /// Adds what another object asks for.
+    /// Adds what another object asks for, and what else its first line says.
     pub fn join(&mut self, other: &Self) {
+        self.join_names(other);
+        self.unknown.extend(other.unknown.clone());
+    }
+
+    /// Adds what another object asks for.
+    pub fn join_names(&mut self, other: &Self) {
         let lists = [
             (&mut self.must_read, &other.must_read),
             (&mut self.must_write, &other.must_write),
@@ -53,7 +61,6 @@ impl Features {
         for (names, more) in lists {
             names.extend(more.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
         }
-        self.unknown.extend(other.unknown.clone());
     }
 }
 
@@ -129,6 +136,29 @@ impl EnvelopeError {
     }
 }
 
+/// What an object says, and what it asks for. Whoever writes it again carries both on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enveloped<T> {
+    /// What it asks for.
+    pub features: Features,
+    /// What it says.
+    pub body: T,
+}
+
+impl<T> From<T> for Enveloped<T> {
+    fn from(body: T) -> Self {
+        Self { features: Features::default(), body }
+    }
+}
+
+impl<T> Deref for Enveloped<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.body
+    }
+}
+
 /// An envelope whose checksum, kind, format and `must_read` were checked.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -176,6 +206,13 @@ pub fn encode(schema: &Schema, features: &Features, body: &impl Serialize) -> Re
     Ok(out.freeze())
 }
 
+/// An object as it is written again after it was read, its body by way of `B`.
+#[cfg(test)]
+pub fn written_again<B: Serialize + DeserializeOwned>(schema: &Schema, object: &Bytes) -> Bytes {
+    let opened = decode(schema, object).unwrap();
+    encode(schema, &opened.features, &opened.parse::<B>().unwrap()).unwrap()
+}
+
 /// Opens an envelope: checks kind, format, `must_read` and the checksum, in this order, before the body is parsed.
 pub fn decode(schema: &Schema, object: &Bytes) -> Result<Opened, EnvelopeError> {
     let malformed = |reason: String| EnvelopeError::Malformed { kind: schema.kind, reason };
@@ -208,6 +245,12 @@ impl Opened {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
         serde_json::from_slice(&self.body)
             .map_err(|e| EnvelopeError::Malformed { kind: self.schema.kind, reason: format!("its body: {e}") })
+    }
+
+    /// Parses the body, and keeps what the object asks for beside it.
+    pub fn into_body<T: DeserializeOwned>(self) -> Result<Enveloped<T>, EnvelopeError> {
+        let body = self.parse()?;
+        Ok(Enveloped { features: self.features, body })
     }
 
     /// Refuses, by name, what this build may read but not follow with another version.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
+use super::envelope::Unknown;
 use super::{Create, Kind, Store, StoreError};
 
 /// Creators of one key at once.
@@ -22,6 +23,9 @@ pub struct Probe {
     pub at_ms: i64,
     /// Rounds of sixteen creators at once that had exactly one winner.
     pub rounds: u32,
+    /// Fields of later builds.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Probes `store` and removes its probe keys. A store that fails is [`Kind::Refused`], by name.
@@ -32,7 +36,7 @@ pub async fn probe(store: &Store) -> Result<Probe, StoreError> {
     let removed = join_all(keys.iter().map(|key| store.delete(key))).await;
     let rounds = found?;
     removed.into_iter().collect::<Result<(), _>>()?;
-    Ok(Probe { at_ms: store.clock().now_ms(), rounds })
+    Ok(Probe { at_ms: store.clock().now_ms(), rounds, unknown: Unknown::new() })
 }
 
 /// Rounds side by side, for a store may make the creators of one key wait in a row; one more for each that decided nothing.

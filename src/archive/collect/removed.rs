@@ -2,8 +2,12 @@
 //! keeps nothing else from going.
 use super::{HOUR, Round};
 use crate::archive::error::{ArchiveError, CommitError};
-use crate::archive::manifest::model::{PageItems, PageRef, Removed, RemovedObject, RemovedPageRef};
+use crate::archive::layout::{self, Named};
+use crate::archive::manifest::model::{
+    EPOCHS, PAGE, PRODUCERS, PageItems, PageRef, REMOVED, Removed, RemovedObject, RemovedPageRef,
+};
 use crate::archive::manifest::{Gone, PartitionArchive, View};
+use crate::store::envelope::{self, EnvelopeError};
 
 impl Round<'_> {
     pub(super) async fn removed(&self, partition: &PartitionArchive, view: &View) -> Result<(), CommitError> {
@@ -41,6 +45,11 @@ impl Round<'_> {
             }
             Err(e) => return self.note(Err::<bool, _>(e.into())).map(|_| false),
         };
+        let collectable = envelope::check_collectable(&REMOVED, &content.features)
+            .map_err(|e| self.refused(view, &page.object.name, &e));
+        if self.note(collectable)?.is_none() {
+            return Ok(false);
+        }
         let mut all = true;
         for removed in &content.removed {
             all &= self.removed_one(view, removed).await?;
@@ -52,13 +61,41 @@ impl Round<'_> {
     async fn removed_one(&self, view: &View, removed: &Removed) -> Result<bool, CommitError> {
         let gone = match &removed.what {
             RemovedObject::Tree(page) => self.delete_tree(view, page, removed.at_ms).await,
-            RemovedObject::Segment { name, .. } | RemovedObject::Object { name, .. } => {
-                self.delete_under(view.root(), name).await.map(|()| 1)
-            }
+            RemovedObject::Segment { name, .. } => self.delete_under(view.root(), name).await.map(|()| 1),
+            RemovedObject::Object { name, .. } => self.delete_object(view, name).await.map(|()| 1),
         };
         let gone = self.note(gone)?;
         self.done().removed += gone.unwrap_or(0);
         Ok(gone.is_some())
+    }
+
+    /// Deletes one object of the manifest, unless it asks for what this build does not have so that it may go. Pages of the
+    /// tree were asked when they were written anew.
+    async fn delete_object(&self, view: &View, name: &str) -> Result<(), CommitError> {
+        let schema = match Named::of(name) {
+            Named::Epochs { .. } => Some(&EPOCHS),
+            Named::Removed { .. } => Some(&REMOVED),
+            Named::Producers { .. } => Some(&PRODUCERS),
+            _ => None,
+        };
+        if let Some(schema) = schema {
+            match self.at.bucket.store().get(&layout::under(view.root(), name)).await {
+                Ok(object) => match envelope::decode(schema, &object) {
+                    Ok(opened) => envelope::check_collectable(schema, &opened.features)
+                        .map_err(|e| self.refused(view, name, &e))?,
+                    Err(e) if e.is_refusal() => return Err(self.refused(view, name, &e)),
+                    Err(_) => {} // it is damaged, and nobody needs it
+                },
+                Err(e) if e.is_not_found() => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        self.delete_under(view.root(), name).await
+    }
+
+    fn refused(&self, view: &View, name: &str, e: &EnvelopeError) -> CommitError {
+        let path = self.at.bucket.store().url_of(&layout::under(view.root(), name));
+        ArchiveError::Refused { path, reason: e.to_string() }.into()
     }
 
     /// Deletes a page and all below it, the page last: a deletion that was cut off finds the rest the next time.
@@ -81,6 +118,8 @@ impl Round<'_> {
                 }
                 Err(e) => return Err(e.into()),
             };
+            envelope::check_collectable(&PAGE, &content.features)
+                .map_err(|e| self.refused(view, &page.object.name, &e))?;
             stack.push((page, true));
             match &content.items {
                 PageItems::Pages(pages) => stack.extend(pages.iter().map(|page| (page.clone(), false))),

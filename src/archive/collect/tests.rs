@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::*;
 use crate::archive::layout::Named;
-use crate::archive::manifest::model::{PAGE_ITEMS, REMOVED_MAX, RemovedObject};
-use crate::archive::manifest::{Change, Entry, Replace};
+use crate::archive::manifest::model::{Manifest, PAGE_ITEMS, ProducersAt, REMOVED_MAX, RemovedObject};
+use crate::archive::manifest::{Change, Entry, GapReason, Producer, Producers, Replace, Seal};
 use crate::archive::testing::*;
 use crate::base::{Clock, Json};
 use crate::store::testing::{Fault, Faulty};
@@ -578,4 +580,116 @@ fn a_jump_of_the_clock_pauses_for_a_day_of_real_time() {
     let mut slept = ClockWatch::default();
     slept.look(0, Duration::ZERO);
     assert_eq!(slept.look(100 * HOUR_MS, 100 * HOUR), None, "time that truly passed is no jump");
+}
+
+/// Each kind of object that a manifest names, and that asks for what this build does not have so that anything may go:
+/// whatever becomes of the manifest, the object stays, and so does all that it names; the rest goes.
+#[tokio::test]
+async fn what_asks_for_more_so_that_anything_may_go_stays_with_all_that_it_names() {
+    for kind in ["page", "epochs", "removed", "producers"] {
+        let owned = OwnedBucket::new().await;
+        let many = i64::try_from(REMOVED_MAX + 20).unwrap();
+        for at in 0..many {
+            sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
+            if at < i64::try_from(REMOVED_MAX).unwrap() + 1 {
+                owned.partition.commit(Change::LogStart { to: at * 10 + 10 }).await.unwrap();
+            }
+        }
+        let end = many * 10;
+        for epoch in 0..9 {
+            let first = end + i64::from(epoch) * 10;
+            let Change::Seal(seal) = seal(vec![Entry::gap(first, first + 10, GapReason::Control)], &[(epoch, first)])
+            else {
+                unreachable!()
+            };
+            let producers = Producers { producers: producers(100), ..Producers::default() };
+            owned.partition.commit(Change::Seal(Seal { producers, ..seal })).await.unwrap();
+        }
+        let head = owned.partition.head();
+        let name = match (kind, &head.producers) {
+            ("page", _) => head.pages[0].object.name.clone(),
+            ("epochs", _) => head.epoch_pages[0].object.name.clone(),
+            ("removed", _) => head.removed_pages[0].object.name.clone(),
+            (_, ProducersAt::Object(object)) => object.name.clone(),
+            _ => panic!("the producers are inline"),
+        };
+        let asks = |first: &mut serde_json::Value, _: &mut serde_json::Value| {
+            first["must_collect"] = serde_json::json!(["snapshots"]);
+        };
+        alter_named(&owned.store, &owned.partition, &name, asks).await;
+        let disk = disk_of(&owned.archive.ownership, 1, BTreeMap::new());
+        let archive = start(&owned.store, disk, false).await;
+        let partition = archive.partitions.values().next().unwrap().clone();
+        let owned = OwnedBucket { archive, partition, ..owned };
+        let next = owned.partition.head().next;
+        owned.partition.commit(seal_one("table/data/new", next, next + 10)).await.unwrap();
+        owned.partition.commit(Change::LogStart { to: next }).await.unwrap();
+        let before = objects(&owned).await;
+        let mut collector = collector(&owned);
+        owned.clock.advance(DAY + HOUR);
+        let done = collector.run().await.unwrap();
+        let is_told =
+            |failures: &[String]| failures.iter().any(|why| why.contains("'snapshots'") && why.contains(&name));
+        assert!(is_told(&done.failures), "{kind}: {done:?}");
+        assert!(done.removed > 0, "{kind}: the rest goes");
+        let stays: Vec<String> = match kind {
+            "page" | "removed" => before.iter().filter(|path| names_of(kind, &head, path)).cloned().collect(),
+            _ => Vec::new(),
+        };
+        for _ in 0..3 {
+            owned.clock.advance(DAY + HOUR);
+            collector.run().await.unwrap();
+        }
+        let after = objects(&owned).await;
+        assert!(after.iter().any(|path| path.ends_with(&name)), "{kind}");
+        assert!(kind != "page" && kind != "removed" || stays.len() >= PAGE_ITEMS, "{kind}: {stays:?}");
+        assert!(stays.iter().all(|path| after.contains(path)), "{kind}: {stays:?}");
+    }
+}
+
+/// Whether a segment lies in the range of the first page, or is named by the first page of removed things.
+fn names_of(kind: &str, head: &Manifest, path: &str) -> bool {
+    let Named::Segment { first, .. } = Named::of(path) else { return false };
+    match kind {
+        "page" => (head.pages[0].sums.first..head.pages[0].sums.next).contains(&first),
+        _ => first < i64::try_from(head.removed_pages[0].count).unwrap() * 10 - 20,
+    }
+}
+
+fn producers(count: i64) -> Vec<Producer> {
+    let unknown = Default::default;
+    let one = |id| Producer {
+        id,
+        epoch: 0,
+        last_timestamp: NOW_MS,
+        coordinator_epoch: -1,
+        open_from: -1,
+        batches: Vec::new(),
+        unknown: unknown(),
+    };
+    (0..count).map(one).collect()
+}
+
+/// What a topic's chain asks for holds for its partitions: their versions, what they removed, and what nobody names.
+#[tokio::test]
+async fn a_topic_that_asks_for_more_so_that_anything_may_go_keeps_all() {
+    let owned = OwnedBucket::new().await;
+    for at in 0..40 {
+        sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
+    }
+    owned.partition.commit(Change::LogStart { to: 395 }).await.unwrap();
+    let chain = owned.archive.topics.chain_of("t");
+    alter(&owned.store, &chain.path_of(1), |first, _| first["must_collect"] = serde_json::json!(["snapshots"])).await;
+    let archive = start(&owned.store, disk_of(&owned.archive.ownership, 1, BTreeMap::new()), false).await;
+    let partition = archive.partitions.values().next().unwrap().clone();
+    assert_eq!(partition.refusal(), None, "it is written to");
+    let owned = OwnedBucket { archive, partition, ..owned };
+    let orphan = owned.partition.begin_segment(1000).path().to_owned();
+    owned.store.put(&orphan, vec![7; 10].into()).await.unwrap();
+    let before = owned.paths("topics").await;
+    owned.clock.advance(30 * DAY);
+    let mut collector = collector(&owned);
+    let done = collector.run().await.unwrap();
+    assert!(done.failures.iter().all(|why| why.contains("'snapshots'")) && !done.failures.is_empty(), "{done:?}");
+    assert_eq!(owned.paths("topics").await, before);
 }

@@ -17,8 +17,11 @@ impl Round<'_> {
             return Ok(());
         }
         for topic in self.at.topics.list() {
-            let done = self.topic_orphans(&topic).await;
-            self.note(done)?;
+            let collectable = self.at.topics.check_collectable(&topic.name).map_err(CommitError::from);
+            if self.note(collectable)?.is_some() {
+                let done = self.topic_orphans(&topic).await;
+                self.note(done)?;
+            }
         }
         let names = self.at.bucket.store().list_dirs(layout::TOPICS).await.map_err(CommitError::from);
         for name in self.note(names)?.unwrap_or_default() {

@@ -18,7 +18,8 @@
 //! `pages` (above): a tree, so that a version stays small however long the history is and a look-up costs its depth.
 //! A page of what was removed (kind `manifest-removed`, format 1) holds `topic_id`, `partition` and `removed`.
 //!
-//! Fields of later builds are kept wherever an object is written again, at every level.
+//! Fields of later builds are kept wherever an object is written again, at every level. What is made anew says only what its
+//! maker knows: the reference to a new object, sums over other entries, a gap that is widened, a new segment's entry.
 //! Hashes and CRCs are hex strings, times are ms since 1970 (UTC), sizes are bytes.
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,8 @@ pub const RESERVE: i64 = 1 << 26;
 // Small under test, so that every test has a deep tree; readers take pages of any size.
 /// Entries in a version before the oldest move to a page.
 pub const ENTRIES_MAX: usize = if cfg!(test) { 8 } else { 128 };
+/// Bytes of the text of a version's entries before the oldest move to a page.
+pub const ENTRIES_BYTES_MAX: usize = 64 << 10;
 /// Entries, references or epochs that move to a page at once.
 pub const PAGE_ITEMS: usize = if cfg!(test) { 4 } else { 64 };
 /// Epochs in a version before the oldest move to a page.

@@ -1,4 +1,7 @@
 //! The cache of manifest pages, bounded by bytes: each is read once however many ask, and failures are not kept.
+//!
+//! A page is kept with what it asks for: one that asks for more than this build knows refuses what lies in its range, by
+//! name, to readers or to whoever would write it anew or delete because of it.
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +18,7 @@ use crate::archive::error::ArchiveError;
 use crate::archive::layout;
 use crate::base::Uuid;
 use crate::store::Store;
-use crate::store::envelope::{self, Schema};
+use crate::store::envelope::{self, EnvelopeError, Enveloped, Schema};
 
 /// Memory that a page takes, compared to its size in the bucket.
 const MEMORY_PER_BYTE: u64 = 2;
@@ -29,9 +32,10 @@ pub struct PageCache {
 
 #[derive(Clone, Debug)]
 enum Cached {
-    Tree(Arc<Page>, u64),
-    Epochs(Arc<EpochPage>, u64),
-    Removed(Arc<RemovedPage>, u64),
+    Tree(Arc<Enveloped<Page>>, u64),
+    Epochs(Arc<Enveloped<EpochPage>>, u64),
+    Removed(Arc<Enveloped<RemovedPage>>, u64),
+    Producers(Arc<Enveloped<Producers>>, u64),
 }
 
 /// Whose pages: a page of another partition is refused.
@@ -49,17 +53,20 @@ impl PageCache {
     /// Keeps pages worth at most `bytes` of memory.
     pub fn new(store: Store, bytes: u64) -> Self {
         let weigh = |_: &String, cached: &Cached| {
-            let (Cached::Tree(_, bytes) | Cached::Epochs(_, bytes) | Cached::Removed(_, bytes)) = cached;
+            let (Cached::Tree(_, bytes)
+            | Cached::Epochs(_, bytes)
+            | Cached::Removed(_, bytes)
+            | Cached::Producers(_, bytes)) = cached;
             u32::try_from(bytes.saturating_mul(MEMORY_PER_BYTE)).unwrap_or(u32::MAX)
         };
         Self { store, cache: Cache::builder().max_capacity(bytes).weigher(weigh).build() }
     }
 
     /// A page of the tree.
-    pub async fn tree(&self, of: PageOf<'_>, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
+    pub async fn tree(&self, of: PageOf<'_>, page: &PageRef) -> Result<Arc<Enveloped<Page>>, ArchiveError> {
         let path = layout::under(of.root, &page.object.name);
         let load = async {
-            let content: Page = read_object(&self.store, &PAGE, &path, &page.object).await?;
+            let content: Enveloped<Page> = read_object(&self.store, &PAGE, &path, &page.object).await?;
             whose(&self.store, &path, of, (content.topic_id, content.partition))?;
             check_page(&content, page).map_err(|violation| damaged(&self.store, &path, violation.to_string()))?;
             Ok(Cached::Tree(Arc::new(content), page.object.bytes))
@@ -72,10 +79,10 @@ impl PageCache {
     }
 
     /// A page of old epochs.
-    pub async fn epochs(&self, of: PageOf<'_>, page: &EpochPageRef) -> Result<Arc<EpochPage>, ArchiveError> {
+    pub async fn epochs(&self, of: PageOf<'_>, page: &EpochPageRef) -> Result<Arc<Enveloped<EpochPage>>, ArchiveError> {
         let path = layout::under(of.root, &page.object.name);
         let load = async {
-            let content: EpochPage = read_object(&self.store, &EPOCHS, &path, &page.object).await?;
+            let content: Enveloped<EpochPage> = read_object(&self.store, &EPOCHS, &path, &page.object).await?;
             whose(&self.store, &path, of, (content.topic_id, content.partition))?;
             check_epoch_page(&content.epochs, page).map_err(|reason| damaged(&self.store, &path, reason))?;
             Ok(Cached::Epochs(Arc::new(content), page.object.bytes))
@@ -88,10 +95,14 @@ impl PageCache {
     }
 
     /// A page of what was removed.
-    pub async fn removed(&self, of: PageOf<'_>, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, ArchiveError> {
+    pub async fn removed(
+        &self,
+        of: PageOf<'_>,
+        page: &RemovedPageRef,
+    ) -> Result<Arc<Enveloped<RemovedPage>>, ArchiveError> {
         let path = layout::under(of.root, &page.object.name);
         let load = async {
-            let content: RemovedPage = read_object(&self.store, &REMOVED, &path, &page.object).await?;
+            let content: Enveloped<RemovedPage> = read_object(&self.store, &REMOVED, &path, &page.object).await?;
             whose(&self.store, &path, of, (content.topic_id, content.partition))?;
             if content.removed.len() as u64 != page.count {
                 let reason = format!("it names {} things, its reference says {}", content.removed.len(), page.count);
@@ -106,9 +117,22 @@ impl PageCache {
         }
     }
 
-    /// Producers that lie in an object of their own; not cached, for they are read once.
-    pub async fn producers(&self, of: PageOf<'_>, object: &ObjectRef) -> Result<Producers, ArchiveError> {
-        read_object(&self.store, &PRODUCERS, &layout::under(of.root, &object.name), object).await
+    /// Producers that lie in an object of their own.
+    pub async fn producers(
+        &self,
+        of: PageOf<'_>,
+        object: &ObjectRef,
+    ) -> Result<Arc<Enveloped<Producers>>, ArchiveError> {
+        let path = layout::under(of.root, &object.name);
+        let load = async {
+            let content = read_object(&self.store, &PRODUCERS, &path, object).await?;
+            Ok(Cached::Producers(Arc::new(content), object.bytes))
+        };
+        match self.cache.try_get_with_by_ref(&path, load).await {
+            Ok(Cached::Producers(producers, _)) => Ok(producers),
+            Ok(_) => Err(damaged(&self.store, &path, "it is not an object of producers".into())),
+            Err(e) => Err(ArchiveError::clone(&e)),
+        }
     }
 }
 
@@ -118,7 +142,7 @@ pub async fn read_object<T: DeserializeOwned>(
     schema: &Schema,
     path: &str,
     expected: &ObjectRef,
-) -> Result<T, ArchiveError> {
+) -> Result<Enveloped<T>, ArchiveError> {
     let object = match store.get(path).await {
         Ok(object) => object,
         Err(e) if e.is_not_found() => {
@@ -128,8 +152,11 @@ pub async fn read_object<T: DeserializeOwned>(
         Err(e) => return Err(e.into()),
     };
     check_bytes(&object, expected).map_err(|reason| damaged(store, path, reason))?;
-    let opened = envelope::decode(schema, &object).map_err(|e| damaged(store, path, e.to_string()))?;
-    opened.parse().map_err(|e| damaged(store, path, e.to_string()))
+    let failed = |e: EnvelopeError| match e.is_refusal() {
+        true => ArchiveError::Refused { path: store.url_of(path), reason: e.to_string() },
+        false => damaged(store, path, e.to_string()),
+    };
+    envelope::decode(schema, &object).map_err(failed)?.into_body().map_err(failed)
 }
 
 fn check_bytes(object: &Bytes, expected: &ObjectRef) -> Result<(), String> {

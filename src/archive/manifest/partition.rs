@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::heads::Kept;
 use super::invariants;
-use super::model::{MANIFEST, Manifest};
+use super::model::{MANIFEST, Manifest, PRODUCERS, ProducersAt};
 use super::plan::{Context, Planned, plan};
 use super::producers::Producers;
 use super::tree::{Hindrance, Loaded, NewObject};
@@ -18,6 +18,7 @@ use crate::archive::owner::Written;
 use crate::archive::{Bucket, Ownership};
 use crate::base::Uuid;
 use crate::store::chain::{Chain, Head, Hint};
+use crate::store::envelope;
 
 /// Times that a change is planned anew because somebody of the same epoch (an earlier attempt of ours) came first.
 const ATTEMPTS_MAX: u32 = 16;
@@ -117,6 +118,8 @@ struct Inner {
     ownership: Ownership,
     /// Why nothing may be appended: the chain cannot be written.
     refusal: OnceLock<String>,
+    /// Why no version may be written though the chain could be: what the topic's chain asks for.
+    of_topic: OnceLock<String>,
     names: Names,
     view: RwLock<View>,
     writer: tokio::sync::Mutex<Writer>,
@@ -196,6 +199,7 @@ impl PartitionArchive {
             chain,
             ownership: ownership.clone(),
             refusal,
+            of_topic: OnceLock::new(),
             names,
             view: RwLock::new(view),
             writer: tokio::sync::Mutex::new(Writer::on(head)),
@@ -260,9 +264,26 @@ impl PartitionArchive {
         self.0.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Producers as of the head's `next`.
+    /// Producers as of the head's `next`. If their object asks for what this build does not have to write the next one,
+    /// nothing may be appended from now on.
     pub async fn producers(&self) -> Result<Producers, ArchiveError> {
-        self.view().producers().await
+        let view = self.view();
+        let producers = view.read_producers().await?;
+        let manifest = view.manifest();
+        if let (ProducersAt::Object(object), Err(e)) =
+            (&manifest.producers, envelope::check_writable(&PRODUCERS, &producers.features))
+        {
+            let path = layout::under(&self.0.place.root, &object.name);
+            self.refuse(format!("{}: {e}", self.0.place.bucket.store().url_of(&path)));
+        }
+        Ok(producers.body.clone())
+    }
+
+    /// Refuses appends and versions from now on if the producers ask for what this build does not have.
+    pub(in crate::archive) async fn check_producers(&self) {
+        if matches!(self.head().producers, ProducersAt::Object(_)) {
+            let _ = self.producers().await; // what cannot be read is told where they are needed
+        }
     }
 
     /// A name for a segment that begins at `first`; never given before.
@@ -361,6 +382,12 @@ impl PartitionArchive {
         let _ = self.0.refusal.set(reason);
     }
 
+    /// Refuses appends and versions: the topic's chain asks for what this build does not have to write to its partitions.
+    pub(in crate::archive) fn refuse_of_topic(&self, reason: String) {
+        let _ = self.0.of_topic.set(reason.clone());
+        self.refuse(reason);
+    }
+
     /// Makes `change` the next version: planned on the head, checked, and planned anew if an earlier attempt of this epoch
     /// came first. A change that was applied before is a success that writes nothing.
     pub async fn commit(&self, change: Change) -> Result<Arc<Manifest>, CommitError> {
@@ -374,6 +401,9 @@ impl PartitionArchive {
     }
 
     async fn commit_once(&self, change: Change) -> Result<Arc<Manifest>, CommitError> {
+        if let Some(reason) = self.0.of_topic.get() {
+            return Err(ArchiveError::Refused { path: self.url(), reason: reason.clone() }.into());
+        }
         let mut writer = self.0.writer.lock().await;
         for _ in 0..ATTEMPTS_MAX {
             if writer.undecided {
@@ -464,6 +494,10 @@ impl PartitionArchive {
                 Ok(planned) => return Ok(planned),
                 Err(Hindrance::Need(need)) => view.load(need, &mut loaded).await?,
                 Err(Hindrance::Unfit(reason)) => return Err(CommitError::Cancelled { path: self.url(), reason }),
+                Err(Hindrance::Asks { name, error }) => {
+                    let path = self.0.place.bucket.store().url_of(&layout::under(&self.0.place.root, &name));
+                    return Err(ArchiveError::Refused { path, reason: error.to_string() }.into());
+                }
             }
         }
     }

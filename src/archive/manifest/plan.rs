@@ -12,7 +12,7 @@ use super::tree::{self, Draft, Hindrance, Loaded, Need, NewObject};
 use super::{cleaned, removed};
 use crate::archive::layout::Names;
 use crate::base::Limits;
-use crate::store::envelope::Unknown;
+use crate::store::envelope::{self, Enveloped, Features, Unknown};
 
 /// What a change comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,7 +151,7 @@ fn seal(next: &mut Manifest, seal: &Seal, draft: &mut Draft<'_>) -> Plan {
             next.epochs.push(*start);
         }
     }
-    producers(next, seal.producers.clone(), draft);
+    producers(next, seal.producers.clone(), draft)?;
     tree::cut(next, draft)?;
     tree::fold(next, draft);
     fold_epochs(next, draft)?;
@@ -222,36 +222,46 @@ fn wal_lost(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
     let reserved = next.reserved;
     let before = match &next.producers {
         ProducersAt::Inline(producers) => producers.clone(),
-        ProducersAt::Object(_) => {
-            let loaded = draft.loaded.producers.as_ref().ok_or(Hindrance::Need(Need::Producers))?;
-            Producers::clone(loaded)
-        }
+        ProducersAt::Object(_) => loaded_producers(draft)?.body.clone(),
     };
     if next.next < reserved {
         tree::append(next, Entry::gap(next.next, reserved, GapReason::WalLost));
         next.next = reserved;
     }
     next.reserved = reserved.saturating_add(RESERVE);
-    producers(next, before.after_loss(reserved), draft);
+    producers(next, before.after_loss(reserved), draft)?;
     tree::cut(next, draft)?;
     tree::fold(next, draft);
     Ok(())
 }
 
+fn loaded_producers(draft: &Draft<'_>) -> Result<Arc<Enveloped<Producers>>, Need> {
+    draft.loaded.producers.clone().ok_or(Need::Producers)
+}
+
 /// Puts the producers into the version, or into an object if they are too many; the same object again if it says the same.
-fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_>) {
+/// What the object before asked for is asked for by the next one, and where there was one that asks for something they do
+/// not go back into the version.
+fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_>) -> Plan {
+    let mut features = Features::default();
+    if let ProducersAt::Object(old) = &next.producers {
+        features = loaded_producers(draft)?.features.clone();
+        envelope::check_writable(&PRODUCERS, &features)
+            .map_err(|error| Hindrance::Asks { name: old.name.clone(), error })?;
+    }
     producers.forget_beyond(Limits::PRODUCERS_PER_PARTITION_MAX);
     let bytes = serde_json::to_vec(&producers).expect("plain data with text keys is JSON").len();
-    let now = if bytes <= PRODUCERS_INLINE_BYTES {
+    let now = if bytes <= PRODUCERS_INLINE_BYTES && features == Features::default() {
         ProducersAt::Inline(producers)
     } else {
         let name = draft.names.producers(next.next);
+        let producers = Enveloped { features, body: producers };
         let object = draft.object(&PRODUCERS, name, &producers);
         draft.loaded.producers = Some(Arc::new(producers));
         match &next.producers {
             ProducersAt::Object(old) if (&old.crc32c, old.bytes) == (&object.crc32c, object.bytes) => {
                 draft.made.pop();
-                return;
+                return Ok(());
             }
             _ => ProducersAt::Object(object),
         }
@@ -259,6 +269,7 @@ fn producers(next: &mut Manifest, mut producers: Producers, draft: &mut Draft<'_
     if let ProducersAt::Object(old) = std::mem::replace(&mut next.producers, now) {
         draft.remove(RemovedObject::object(old.name));
     }
+    Ok(())
 }
 
 /// Moves old epochs to the last page of epochs, or to a new one when that is full.
@@ -267,18 +278,24 @@ fn fold_epochs(next: &mut Manifest, draft: &mut Draft<'_>) -> Plan {
         return Ok(());
     }
     let (mut epochs, mut unknown) = (Vec::new(), (Unknown::new(), Unknown::new()));
+    let mut features = Features::default();
     if let Some(last) = next.epoch_pages.last().filter(|last| last.count < EPOCH_PAGE_ITEMS as u64).cloned() {
         let page = draft.loaded.epoch_page(&last)?;
-        epochs.extend_from_slice(&page.epochs);
-        unknown = (page.unknown.clone(), last.unknown.clone());
-        draft.remove(RemovedObject::object(last.object.name));
-        next.epoch_pages.pop();
+        // One that this build may not write anew stays as it is.
+        if envelope::check_collectable(&EPOCHS, &page.features).is_ok() {
+            epochs.extend_from_slice(&page.epochs);
+            unknown = (page.unknown.clone(), last.unknown.clone());
+            features = page.features.clone();
+            draft.remove(RemovedObject::object(last.object.name));
+            next.epoch_pages.pop();
+        }
     }
     epochs.extend(next.epochs.drain(..PAGE_ITEMS));
     let (first, last) = (epochs[0], epochs[epochs.len() - 1]);
     let count = epochs.len() as u64;
     let name = draft.names.epochs(first.epoch());
     let page = EpochPage { topic_id: next.topic_id, partition: next.partition, epochs, unknown: unknown.0 };
+    let page = Enveloped { features, body: page };
     let object = draft.object(&EPOCHS, name.clone(), &page);
     draft.loaded.epochs.insert(name, Arc::new(page));
     next.epoch_pages.push(EpochPageRef { object, first, last, count, unknown: unknown.1 });

@@ -16,7 +16,7 @@ pub fn fold(next: &mut Manifest, draft: &mut Draft<'_>) {
         let (first_ms, last_ms) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
         let (count, name) = (removed.len() as u64, draft.names.removed(first_ms));
         let page = RemovedPage { topic_id: next.topic_id, partition: next.partition, removed, unknown: Unknown::new() };
-        let object = draft.object(&REMOVED, name, &page);
+        let object = draft.object(&REMOVED, name, &page.into());
         next.removed_pages.push(RemovedPageRef { object, first_ms, last_ms, count, unknown: Unknown::new() });
     }
 }

@@ -1,7 +1,7 @@
 //! The tree of pages; pure.
 //!
 //! A version lists pages and, after them, entries. At the right edge the oldest [`PAGE_ITEMS`] entries become a page of
-//! level 0 when there are more than [`ENTRIES_MAX`], and the oldest [`PAGE_ITEMS`] of a run of pages of one level become a
+//! level 0 when there are more than [`ENTRIES_MAX`] or their text is longer than [`ENTRIES_BYTES_MAX`], and the oldest [`PAGE_ITEMS`] of a run of pages of one level become a
 //! page of the next level ([`fold`]). At the left edge the page that log start cuts is replaced by those of its items that
 //! remain ([`cut`]). In the middle a range is replaced by writing the pages on its path anew ([`splice`]). Pages are
 //! immutable, so all three only make new ones and remove old ones.
@@ -12,13 +12,13 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::model::{
-    ENTRIES_MAX, Entry, EpochPage, EpochPageRef, Manifest, ObjectRef, PAGE, PAGE_ITEMS, Page, PageItems, PageRef,
-    Removed, RemovedBy, RemovedObject, RemovedPage, RemovedPageRef,
+    ENTRIES_BYTES_MAX, ENTRIES_MAX, Entry, EpochPage, EpochPageRef, Manifest, ObjectRef, PAGE, PAGE_ITEMS, Page,
+    PageItems, PageRef, Removed, RemovedBy, RemovedObject, RemovedPage, RemovedPageRef,
 };
 use super::producers::Producers;
 use crate::archive::layout::Names;
 use crate::base::Uuid;
-use crate::store::envelope::{self, Features, Schema, Unknown};
+use crate::store::envelope::{self, EnvelopeError, Enveloped, Features, Schema, Unknown};
 
 /// What has to be loaded before the question can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,28 +37,28 @@ pub enum Need {
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// Pages of the tree.
-    pub pages: HashMap<String, Arc<Page>>,
+    pub pages: HashMap<String, Arc<Enveloped<Page>>>,
     /// Pages of old epochs.
-    pub epochs: HashMap<String, Arc<EpochPage>>,
+    pub epochs: HashMap<String, Arc<Enveloped<EpochPage>>>,
     /// Pages of what was removed.
-    pub removed: HashMap<String, Arc<RemovedPage>>,
+    pub removed: HashMap<String, Arc<Enveloped<RemovedPage>>>,
     /// Producers of the head.
-    pub producers: Option<Arc<Producers>>,
+    pub producers: Option<Arc<Enveloped<Producers>>>,
 }
 
 impl Loaded {
     /// The page, or the need for it.
-    pub fn page(&self, page: &PageRef) -> Result<Arc<Page>, Need> {
+    pub fn page(&self, page: &PageRef) -> Result<Arc<Enveloped<Page>>, Need> {
         self.pages.get(&page.object.name).cloned().ok_or_else(|| Need::Page(Box::new(page.clone())))
     }
 
     /// The page of epochs, or the need for it.
-    pub fn epoch_page(&self, page: &EpochPageRef) -> Result<Arc<EpochPage>, Need> {
+    pub fn epoch_page(&self, page: &EpochPageRef) -> Result<Arc<Enveloped<EpochPage>>, Need> {
         self.epochs.get(&page.object.name).cloned().ok_or_else(|| Need::Epochs(Box::new(page.clone())))
     }
 
     /// The page of what was removed, or the need for it.
-    pub fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<RemovedPage>, Need> {
+    pub fn removed_page(&self, page: &RemovedPageRef) -> Result<Arc<Enveloped<RemovedPage>>, Need> {
         self.removed.get(&page.object.name).cloned().ok_or_else(|| Need::Removed(Box::new(page.clone())))
     }
 }
@@ -70,6 +70,13 @@ pub enum Hindrance {
     Need(Need),
     /// The change does not fit this head.
     Unfit(String),
+    /// What would be written anew asks for what this build does not have.
+    Asks {
+        /// Which object, relative to the topic's root.
+        name: String,
+        /// For what.
+        error: EnvelopeError,
+    },
 }
 
 impl From<Need> for Hindrance {
@@ -110,8 +117,9 @@ pub struct Draft<'a> {
 
 impl Draft<'_> {
     /// An object of `schema`, to be written before the version.
-    pub fn object(&mut self, schema: &Schema, name: String, body: &impl Serialize) -> ObjectRef {
-        let bytes = envelope::encode(schema, &Features::default(), body).expect("plain data with text keys is JSON");
+    pub fn object<T: Serialize>(&mut self, schema: &Schema, name: String, content: &Enveloped<T>) -> ObjectRef {
+        let bytes =
+            envelope::encode(schema, &content.features, &content.body).expect("plain data with text keys is JSON");
         let crc32c = format!("{:08x}", crc32c::crc32c(&bytes));
         let reference = ObjectRef { name: name.clone(), crc32c, bytes: bytes.len() as u64, unknown: Unknown::new() };
         self.made.push(NewObject { name, bytes });
@@ -154,25 +162,50 @@ impl Draft<'_> {
         self.remove(RemovedObject::object(&*page.object.name));
     }
 
-    fn page(&mut self, level: u8, items: PageItems) -> PageRef {
-        let page = Page { topic_id: self.topic_id, partition: self.partition, level, items, unknown: Unknown::new() };
+    fn page(&mut self, level: u8, items: PageItems, said: &Said) -> PageRef {
+        let unknown = said.of_page.clone();
+        let page = Page { topic_id: self.topic_id, partition: self.partition, level, items, unknown };
         let sums = page.sums().expect("no page is made of nothing");
         let name = self.names.page(sums.first, level);
+        let page = Enveloped { features: said.features.clone(), body: page };
         let object = self.object(&PAGE, name.clone(), &page);
         self.loaded.pages.insert(name, Arc::new(page));
-        PageRef { object, level, sums, unknown: Unknown::new() }
+        PageRef { object, level, sums, unknown: said.of_reference.clone() }
     }
 
-    /// Pages of one level for `items`: one, or several when they are too many.
-    fn pages<T>(&mut self, level: u8, items: Vec<T>, wrap: fn(Vec<T>) -> PageItems) -> Vec<PageRef> {
+    /// Pages of one level for `items`, in the place of one of which this was said: one, or several when they are too many.
+    fn pages<T>(&mut self, level: u8, items: Vec<T>, wrap: fn(Vec<T>) -> PageItems, said: &Said) -> Vec<PageRef> {
         let chunk = if items.len() > 2 * PAGE_ITEMS { PAGE_ITEMS } else { items.len().max(1) };
         let mut items = items.into_iter().peekable();
         let mut pages = Vec::new();
         while items.peek().is_some() {
-            pages.push(self.page(level, wrap(items.by_ref().take(chunk).collect())));
+            pages.push(self.page(level, wrap(items.by_ref().take(chunk).collect()), said));
         }
         pages
     }
+}
+
+/// What is said of a page beyond what this build knows: the pages that take its place say it too. The sums are made anew.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    features: Features,
+    of_page: Unknown,
+    of_reference: Unknown,
+}
+
+impl Said {
+    fn of(reference: &PageRef, content: &Enveloped<Page>) -> Self {
+        Self {
+            features: content.features.clone(),
+            of_page: content.unknown.clone(),
+            of_reference: reference.unknown.clone(),
+        }
+    }
+}
+
+/// Whether a page may be written anew and what it listed deleted: none of that is asked for which this build does not have.
+fn may_change(content: &Enveloped<Page>) -> Result<(), EnvelopeError> {
+    envelope::check_collectable(&PAGE, &content.features)
 }
 
 /// Appends an entry; a gap that continues a gap of the same reason widens it.
@@ -191,21 +224,38 @@ pub fn append(manifest: &mut Manifest, entry: Entry) {
 
 /// Moves old entries to pages and old pages to pages of pages, as far as the limits ask for it.
 pub fn fold(manifest: &mut Manifest, draft: &mut Draft<'_>) {
-    while manifest.entries.len() > ENTRIES_MAX {
-        let oldest = manifest.entries.drain(..PAGE_ITEMS).collect();
-        let page = draft.page(0, PageItems::Entries(oldest));
+    while let Some(count) = too_many(&manifest.entries) {
+        let oldest = manifest.entries.drain(..count).collect();
+        let page = draft.page(0, PageItems::Entries(oldest), &Said::default());
         manifest.pages.push(page);
     }
     let mut level = 0;
     while let Some(run) = last_run(&manifest.pages, level) {
         if run.len() > PAGE_ITEMS {
             let oldest = run.start..run.start + PAGE_ITEMS;
-            let page = draft.page(level + 1, PageItems::Pages(manifest.pages[oldest.clone()].to_vec()));
+            let items = PageItems::Pages(manifest.pages[oldest.clone()].to_vec());
+            let page = draft.page(level + 1, items, &Said::default());
             manifest.pages.splice(oldest, [page]);
         } else {
             level += 1;
         }
     }
+}
+
+/// How many of the oldest entries move to a page: about half of what a version may hold, by number or encoded, whichever is
+/// less. None: all of them may stay.
+fn too_many(entries: &[Entry]) -> Option<usize> {
+    let size = |entry| serde_json::to_vec(entry).expect("plain data with text keys is JSON").len();
+    let sizes: Vec<usize> = entries.iter().map(size).collect();
+    if entries.len() <= ENTRIES_MAX && sizes.iter().sum::<usize>() <= ENTRIES_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = 0;
+    let half = sizes.iter().take_while(|size| {
+        bytes += *size;
+        bytes <= ENTRIES_BYTES_MAX / 2
+    });
+    Some(half.count().clamp(1, PAGE_ITEMS))
 }
 
 /// The run of pages of `level` that nothing but lower pages follows. None: no page is of that level or above.
@@ -243,15 +293,20 @@ fn cut_pages(pages: &[PageRef], log_start: i64, draft: &mut Draft<'_>) -> Result
     Ok(Some(kept))
 }
 
-/// What stands for a page that log start cuts; None: the page as it is, for nothing in it lies wholly below.
+/// What stands for a page that log start cuts; None: the page as it is, for nothing in it lies wholly below, or it asks for
+/// what this build does not have to change it: then it stays until all of it lies below.
 fn cut_page(page: &PageRef, log_start: i64, draft: &mut Draft<'_>) -> Result<Option<Vec<PageRef>>, Need> {
     let content = draft.loaded.page(page)?;
+    if may_change(&content).is_err() {
+        return Ok(None);
+    }
+    let said = Said::of(page, &content);
     let kept = match &content.items {
         PageItems::Pages(pages) => cut_pages(pages, log_start, draft)?,
         PageItems::Entries(entries) => {
             let (dead, live) = entries.split_at(entries.partition_point(|entry| entry.next() <= log_start));
             dead.iter().for_each(|entry| draft.remove_entry(entry));
-            (!dead.is_empty()).then(|| draft.pages(0, live.to_vec(), PageItems::Entries))
+            (!dead.is_empty()).then(|| draft.pages(0, live.to_vec(), PageItems::Entries, &said))
         }
     };
     if kept.is_some() {
@@ -297,16 +352,18 @@ impl Splice {
                 continue;
             }
             let content = draft.loaded.page(&page)?;
+            may_change(&content).map_err(|error| Hindrance::Asks { name: page.object.name.clone(), error })?;
+            let said = Said::of(&page, &content);
             draft.remove_page(&page);
             match &content.items {
                 PageItems::Entries(entries) => {
                     let mut entries = entries.clone();
                     self.entries(&mut entries)?;
-                    out.extend(draft.pages(page.level, entries, PageItems::Entries));
+                    out.extend(draft.pages(page.level, entries, PageItems::Entries, &said));
                 }
                 PageItems::Pages(pages) => {
                     let pages = self.pages(pages.clone(), draft)?;
-                    out.extend(draft.pages(page.level, pages, PageItems::Pages));
+                    out.extend(draft.pages(page.level, pages, PageItems::Pages, &said));
                 }
             }
         }

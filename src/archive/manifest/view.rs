@@ -14,7 +14,7 @@ use crate::archive::layout::Named;
 use crate::archive::{Bucket, layout};
 use crate::base::Uuid;
 use crate::store::chain::Hint;
-use crate::store::envelope::{self, EnvelopeError, Features};
+use crate::store::envelope::{self, EnvelopeError, Enveloped, Features};
 
 /// A version of a partition's manifest; cheap to clone. Pages are read when they are needed, through a bounded cache. If
 /// an object that it names is missing, the version is old: take a newer view and ask once more.
@@ -146,7 +146,7 @@ impl View {
     }
 
     /// A page of a tree, live or removed.
-    pub(in crate::archive) async fn page(&self, page: &PageRef) -> Result<Arc<Page>, ArchiveError> {
+    pub(in crate::archive) async fn page(&self, page: &PageRef) -> Result<Arc<Enveloped<Page>>, ArchiveError> {
         self.bucket.pages().tree(self.page_of(), page).await
     }
 
@@ -154,7 +154,7 @@ impl View {
     pub(in crate::archive) async fn removed_page(
         &self,
         page: &RemovedPageRef,
-    ) -> Result<Arc<RemovedPage>, ArchiveError> {
+    ) -> Result<Arc<Enveloped<RemovedPage>>, ArchiveError> {
         self.bucket.pages().removed(self.page_of(), page).await
     }
 
@@ -231,8 +231,13 @@ impl View {
 
     /// Producers as of `next`.
     pub async fn producers(&self) -> Result<Producers, ArchiveError> {
+        Ok(self.read_producers().await?.body.clone())
+    }
+
+    /// The same with what their object asks for, if they have one.
+    pub(in crate::archive) async fn read_producers(&self) -> Result<Arc<Enveloped<Producers>>, ArchiveError> {
         match &self.manifest().producers {
-            ProducersAt::Inline(producers) => Ok(producers.clone()),
+            ProducersAt::Inline(producers) => Ok(Arc::new(producers.clone().into())),
             ProducersAt::Object(object) => self.bucket.pages().producers(self.page_of(), object).await,
         }
     }
@@ -265,7 +270,7 @@ impl View {
                 let content = pages.removed(self.page_of(), &page).await?;
                 loaded.removed.insert(page.object.name, content);
             }
-            Need::Producers => loaded.producers = Some(Arc::new(self.producers().await?)),
+            Need::Producers => loaded.producers = Some(self.read_producers().await?),
         }
         Ok(())
     }

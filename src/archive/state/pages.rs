@@ -48,6 +48,12 @@ struct Page {
     unknown: Unknown,
 }
 
+/// A page as it is written again after it was read.
+#[cfg(test)]
+pub fn written_again(schema: &Schema, object: &Bytes) -> Bytes {
+    envelope::written_again::<Page>(schema, object)
+}
+
 /// What the pages of a version have in common, and what is carried on into those that come after them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {

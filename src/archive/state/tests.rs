@@ -127,7 +127,7 @@ async fn what_later_builds_add_to_a_state_survives_at_every_level() {
         kept += usize::from(text.contains("\"later_page\":3") && text.contains("\"must_collect\":[\"pins\"]"));
     }
     assert!(kept > 0, "a page that was written anew carries it on");
-    let refused = next.state.number_to_collect().await.unwrap_err();
+    let refused = next.state.check_collectable().await.unwrap_err();
     assert!(refused.to_string().contains("'pins'"), "{refused}");
 }
 

@@ -127,3 +127,28 @@ fn where_there_is_no_room_a_new_producer_takes_the_place_of_those_that_were_sile
     assert_eq!(p.iter().map(|(id, _)| id).filter(|id| *id < 1_000).max(), Some(93), "the oldest six");
     assert!(p.check(1_000, 0, 1, 1).is_ok() && p.check(5, 0, 2, 2).is_ok());
 }
+
+/// Fields that a later build gave to producers come back as long as the producer is remembered: also when it goes on, is
+/// fenced by a newer epoch, or begins anew with one.
+#[test]
+fn what_a_later_build_said_of_a_producer_is_kept_as_long_as_it_is_remembered() {
+    let mut producers = Producers::default();
+    for id in [7, 8, 9] {
+        producers.record(id, 0, mark(0, 1, id), 50);
+    }
+    let mut said = archived(&producers);
+    said.unknown.insert("later".into(), 1.into());
+    said.producers.iter_mut().for_each(|p| drop(p.unknown.insert("later".into(), p.id.into())));
+    let mut producers = Producers::from_archive(&said);
+    producers.record(7, 0, mark(1, 1, 20), 60);
+    producers.record(8, 1, mark(0, 1, 21), 60);
+    producers.record(10, 0, mark(0, 1, 22), 60);
+    producers.record_end(8, 2, 1, 61);
+    producers.lost_until(100);
+    producers.expire(60, |_| false);
+    let again = archived(&producers);
+    assert_eq!(again.unknown.get("later"), Some(&1.into()));
+    let later = |p: &archive::Producer| (p.id, p.unknown.get("later").cloned());
+    let kept: Vec<_> = again.producers.iter().map(later).collect();
+    assert_eq!(kept, [(7, Some(7.into())), (8, Some(8.into())), (10, None)], "9 was silent for too long");
+}

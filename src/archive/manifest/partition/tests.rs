@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::archive::manifest::Entry;
+use crate::archive::manifest::{Entry, Producer, Seal};
 use crate::archive::testing::*;
 use crate::store::testing::{Fault, Faulty};
 
@@ -156,4 +156,71 @@ async fn two_commits_at_once_follow_each_other() {
     a.unwrap();
     b.unwrap();
     assert_eq!((partition.head().log_start, partition.head().next), (25, 90));
+}
+
+/// What a page asks of readers it asks for its range: the rest is read, and nothing is called damaged.
+#[tokio::test]
+async fn a_page_that_readers_may_not_read_refuses_its_range_by_name() {
+    let (faulty, partition) = full().await;
+    partition.commit(seal_one("data/8", 80, 90)).await.unwrap();
+    let store = faulty.store();
+    let page = partition.head().pages[0].clone();
+    alter_named(&store, &partition, &page.object.name, |first, _| {
+        first["must_read"] = serde_json::json!(["encrypted"])
+    })
+    .await;
+    let bucket =
+        Bucket::open(store.clone(), crate::archive::bucket::OpenMode::Read, &Default::default()).await.unwrap();
+    let view = PartitionReader::open(&bucket, "t", partition.topic_id(), 0).await.unwrap().view();
+    assert!(view.find(page.sums.next).await.unwrap().is_some(), "what needs no page goes on");
+    let refused = view.find(page.sums.first).await.unwrap_err();
+    assert!(
+        matches!(&refused, ArchiveError::Refused { path, reason }
+        if path.contains(&page.object.name) && reason.contains("'encrypted'")),
+        "{refused}"
+    );
+    let mut findings = Vec::new();
+    crate::archive::fsck::fsck(&bucket, &mut |finding| findings.push(finding)).await.unwrap();
+    assert!(
+        findings.iter().any(|found| found.path.contains(&page.object.name) && found.reason.contains("'encrypted'"))
+    );
+}
+
+/// Producers that may not be followed: nothing is appended, and no version is written that would leave them out.
+#[tokio::test]
+async fn producers_that_may_not_be_written_anew_refuse_appends_and_seals_from_the_start() {
+    for lost in [false, true] {
+        let (faulty, partition) = full().await;
+        let producer = |id| Producer {
+            id,
+            epoch: 0,
+            last_timestamp: NOW_MS,
+            coordinator_epoch: -1,
+            open_from: -1,
+            batches: Vec::new(),
+            unknown: Default::default(),
+        };
+        let producers = Producers { producers: (0..100).map(producer).collect(), ..Producers::default() };
+        let Change::Seal(seal) = seal_one("data/8", 80, 90) else { unreachable!() };
+        partition.commit(Change::Seal(Seal { producers, ..seal })).await.unwrap();
+        let ProducersAt::Object(object) = partition.head().producers.clone() else { panic!("they are inline") };
+        let store = faulty.store();
+        let asks = |first: &mut serde_json::Value, _: &mut serde_json::Value| {
+            first["must_write"] = serde_json::json!(["staged"]);
+        };
+        alter_named(&store, &partition, &object.name, asks).await;
+        let disk = match lost {
+            true => empty_disk(2),
+            false => disk_of(&partition.0.ownership, 1, BTreeMap::new()),
+        };
+        let archive = start(&store, disk, lost).await;
+        let partition = archive.partitions.values().next().unwrap();
+        assert!(partition.refusal().unwrap().contains("'staged'"), "{:?}", partition.refusal());
+        let before = partition.chain().versions().await.unwrap();
+        let refused = partition.commit(seal_one("data/9", 90, 100)).await.unwrap_err();
+        assert!(refused.is_damage() && refused.to_string().contains("'staged'"), "{refused}");
+        assert_eq!(partition.chain().versions().await.unwrap(), before);
+        assert_eq!(before.len(), 10, "nor by the start");
+        assert_eq!(partition.producers().await.unwrap().producers.len(), 100, "they are read");
+    }
 }

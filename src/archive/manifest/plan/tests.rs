@@ -8,7 +8,8 @@ use super::*;
 use crate::archive::layout::Named;
 use crate::archive::manifest::invariants;
 use crate::archive::manifest::model::{
-    EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage, RemovedPageRef,
+    ENTRIES_BYTES_MAX, ENTRIES_MAX, EPOCHS, PAGE, Page, PageItems, PageRef, REMOVED, Removed, RemovedPage,
+    RemovedPageRef,
 };
 use crate::archive::manifest::producers::{AbortedTransaction, Producer, ProducerBatch};
 use crate::archive::manifest::tree::Need;
@@ -16,7 +17,7 @@ use crate::archive::manifest::view::Retention;
 use crate::archive::manifest::{Dropped, Gone, lookup};
 use crate::archive::testing::{NOW_MS, seal, segment};
 use crate::base::{Random, Uuid};
-use crate::store::envelope;
+use crate::store::envelope::{self, Schema};
 
 /// A bucket of pages, and a head.
 struct World {
@@ -41,7 +42,7 @@ impl World {
             }
             Need::Epochs(page) => {
                 let opened = envelope::decode(&EPOCHS, &self.objects[&page.object.name]).unwrap();
-                loaded.epochs.insert(page.object.name, Arc::new(opened.parse().unwrap()));
+                loaded.epochs.insert(page.object.name, Arc::new(opened.into_body().unwrap()));
             }
             Need::Removed(page) => {
                 let content = self.removed_page(&page);
@@ -50,20 +51,21 @@ impl World {
             Need::Producers => {
                 let ProducersAt::Object(object) = &self.head.producers else { panic!("they are inline") };
                 let opened = envelope::decode(&PRODUCERS, &self.objects[&object.name]).unwrap();
-                loaded.producers = Some(Arc::new(opened.parse().unwrap()));
+                loaded.producers = Some(Arc::new(opened.into_body().unwrap()));
             }
         }
     }
 
-    fn removed_page(&self, page: &RemovedPageRef) -> RemovedPage {
-        let content: RemovedPage =
-            envelope::decode(&REMOVED, &self.objects[&page.object.name]).unwrap().parse().unwrap();
+    fn removed_page(&self, page: &RemovedPageRef) -> Enveloped<RemovedPage> {
+        let content: Enveloped<RemovedPage> =
+            envelope::decode(&REMOVED, &self.objects[&page.object.name]).unwrap().into_body().unwrap();
         assert_eq!(content.removed.len() as u64, page.count);
         content
     }
 
-    fn page(&self, page: &PageRef) -> Page {
-        let content: Page = envelope::decode(&PAGE, &self.objects[&page.object.name]).unwrap().parse().unwrap();
+    fn page(&self, page: &PageRef) -> Enveloped<Page> {
+        let content: Enveloped<Page> =
+            envelope::decode(&PAGE, &self.objects[&page.object.name]).unwrap().into_body().unwrap();
         invariants::check_page(&content, page).unwrap();
         content
     }
@@ -76,6 +78,7 @@ impl World {
                 Ok(planned) => return Ok(planned),
                 Err(Hindrance::Need(need)) => self.load(need, &mut loaded),
                 Err(Hindrance::Unfit(reason)) => return Err(reason),
+                Err(Hindrance::Asks { name, error }) => return Err(format!("{name}: {error}")),
             }
         }
     }
@@ -108,7 +111,7 @@ impl World {
     /// Names of segments and objects: of the live tree, or of a removed one.
     fn names_below(&self, page: &PageRef, segments: &mut BTreeSet<String>, objects: &mut BTreeSet<String>) {
         objects.insert(page.object.name.clone());
-        match self.page(page).items {
+        match self.page(page).body.items {
             PageItems::Pages(pages) => pages.iter().for_each(|page| self.names_below(page, segments, objects)),
             PageItems::Entries(entries) => segments.extend(segment_names(&entries)),
         }
@@ -126,7 +129,7 @@ impl World {
             objects.insert(object.name.clone());
         }
         let (segments, objects): &mut (BTreeSet<String>, BTreeSet<String>) = &mut removed;
-        let pages = self.head.removed_pages.iter().flat_map(|page| self.removed_page(page).removed);
+        let pages = self.head.removed_pages.iter().flat_map(|page| self.removed_page(page).body.removed);
         for Removed { what, .. } in pages.chain(self.head.removed.iter().cloned()) {
             match &what {
                 RemovedObject::Segment { name, .. } => drop(segments.insert(name.clone())),
@@ -556,5 +559,166 @@ fn changes_that_come_together_account_for_all_that_they_make_on_the_way() {
         assert_eq!(&live | &removed, all, "below {log_start}: nothing is nobody's");
         let [(live_apart, _), (removed_apart, _)] = apart.accounts();
         assert_eq!((live, removed), (live_apart, removed_apart), "below {log_start}");
+    }
+}
+
+/// An entry whose text is long, for it has many blocks.
+fn large(at: i64, blocks: usize) -> Entry {
+    let mut entry = segment(&format!("data/{at}"), at * 10, at * 10 + 10, 10, Some(NOW_MS + at));
+    entry.meta.blocks = vec![entry.meta.blocks[0].clone(); blocks];
+    Entry::Segment(Box::new(entry))
+}
+
+fn text_of(entries: &[Entry]) -> usize {
+    serde_json::to_vec(entries).unwrap().len()
+}
+
+#[test]
+fn entries_whose_text_is_long_go_to_pages_though_they_are_few() {
+    let mut world = World::new();
+    for at in 0..60 {
+        world.apply(&seal(vec![large(at, 200)], &[])).unwrap();
+        assert!(text_of(&world.head.entries) <= ENTRIES_BYTES_MAX + ENTRIES_MAX, "{at}");
+        assert!(world.head.entries.len() <= ENTRIES_MAX);
+    }
+    assert!(text_of(&[large(0, 200)]) * ENTRIES_MAX > ENTRIES_BYTES_MAX, "by their number they might stay");
+    assert!(world.head.entries.len() > 1 && world.head.pages.iter().any(|page| page.level > 0));
+    for at in 0..60 {
+        let found = world.ask(|m, loaded| lookup::find(m, loaded, at * 10 + 3)).unwrap();
+        assert_eq!(found, large(at, 200));
+    }
+    // One that is longer than all that a version holds is in a page alone, and the next begins anew.
+    world.apply(&seal(vec![large(60, 2000)], &[])).unwrap();
+    assert_eq!((world.head.entries.len(), world.head.pages.last().unwrap().sums.segments), (0, 1));
+    world.apply(&seal(vec![large(61, 1)], &[])).unwrap();
+    assert_eq!(world.head.entries.len(), 1);
+    // Several at once, and those that a rewrite puts in the place of others.
+    world.apply(&seal((62..90).map(|at| large(at, 200)).collect(), &[])).unwrap();
+    assert!(text_of(&world.head.entries) <= ENTRIES_BYTES_MAX + ENTRIES_MAX);
+}
+
+impl World {
+    /// What a later build might have written at this name.
+    fn alter(&mut self, schema: &Schema, name: &str, features: Features, later: bool) {
+        let opened = envelope::decode(schema, &self.objects[name]).unwrap();
+        let mut body: serde_json::Value = opened.parse().unwrap();
+        if later {
+            body["later"] = 1.into();
+        }
+        self.objects.insert(name.to_owned(), envelope::encode(schema, &features, &body).unwrap());
+    }
+}
+
+fn asks(list: &str, name: &str) -> Features {
+    let mut features = Features::default();
+    match list {
+        "must_write" => features.must_write.push(name.to_owned()),
+        _ => features.must_collect.push(name.to_owned()),
+    }
+    features
+}
+
+/// A head with a tree of two levels, and the pages of its left edge: the top one first.
+fn with_tree() -> (World, Vec<PageRef>) {
+    let mut world = World::new();
+    segments(60).into_iter().for_each(|entry| assert!(world.apply(&seal(vec![entry], &[])).unwrap()));
+    let mut edge = vec![world.head.pages[0].clone()];
+    while let PageItems::Pages(pages) = world.page(edge.last().unwrap()).body.items {
+        edge.push(pages[0].clone());
+    }
+    assert!(edge.len() >= 2);
+    (world, edge)
+}
+
+#[test]
+fn a_page_that_asks_for_what_is_not_known_is_not_written_anew_and_nothing_in_its_range_is_removed() {
+    for list in ["must_write", "must_collect"] {
+        for depth in [0, 1] {
+            let (mut world, edge) = with_tree();
+            let page = &edge[depth];
+            world.alter(&PAGE, &page.object.name, asks(list, "staged"), false);
+            let live: Vec<Entry> = world.ask(|m, loaded| lookup::entries_from(m, loaded, 0, 2));
+            let change = merge(&live, 1, false, &mut Reference { entries: live.clone(), ..Reference::default() });
+            let refused = world.apply(&change).unwrap_err();
+            assert!(refused.contains("'staged'") && refused.contains(&page.object.name), "{list}: {refused}");
+            // Log start moves into it, and it stays as it is with all that it lists.
+            world.apply(&Change::LogStart { to: 15 }).unwrap();
+            let found = world.ask(|m, loaded| lookup::find(m, loaded, 5)).unwrap();
+            assert_eq!(found, live[0], "{list} {depth}");
+            let segments = |world: &World| world.accounts()[1].0.clone();
+            assert_eq!(segments(&world), BTreeSet::new());
+            // Beyond it: the page waits as a whole, so that the collector sees what it asks for.
+            world.apply(&Change::LogStart { to: page.sums.next }).unwrap();
+            let trees = world.head.removed.iter().filter_map(|removed| match &removed.what {
+                RemovedObject::Tree(page) => Some(page.object.name.as_str()),
+                _ => None,
+            });
+            assert_eq!(trees.collect::<Vec<_>>(), [page.object.name.as_str()], "{list} {depth}");
+        }
+    }
+}
+
+#[test]
+fn what_a_later_build_said_of_a_page_is_said_of_those_that_take_its_place() {
+    let first_line =
+        Features { unknown: [("later".to_owned(), 1.into())].into_iter().collect(), ..Features::default() };
+    let (mut world, edge) = with_tree();
+    edge.iter().for_each(|page| world.alter(&PAGE, &page.object.name, first_line.clone(), true));
+    world.head.pages[0].unknown.insert("later".into(), 1.into());
+    let live: Vec<Entry> = world.ask(|m, loaded| lookup::entries_from(m, loaded, 0, 2));
+    let change = merge(&live, 1, false, &mut Reference { entries: live.clone(), ..Reference::default() });
+    for change in [change, Change::LogStart { to: 25 }] {
+        let before = world.head.pages[0].object.name.clone();
+        world.apply(&change).unwrap();
+        let top = world.head.pages[0].clone();
+        assert_ne!(top.object.name, before, "it was written anew");
+        let content = world.page(&top);
+        assert_eq!((content.unknown.get("later"), &content.features), (Some(&1.into()), &first_line), "{change:?}");
+        if matches!(change, Change::Replace(_)) {
+            assert_eq!(top.unknown.get("later"), Some(&1.into()));
+        }
+    }
+}
+
+#[test]
+fn a_page_of_epochs_that_may_not_be_written_anew_stays_and_the_next_begins() {
+    for list in ["must_write", "must_collect", "none"] {
+        let mut world = World::new();
+        let grow = |world: &mut World, epochs: std::ops::Range<i32>| {
+            for epoch in epochs {
+                let first = world.head.next;
+                let entry = Entry::gap(first, first + 10, GapReason::Control);
+                world.apply(&seal(vec![entry], &[(epoch, first)])).unwrap();
+            }
+        };
+        grow(&mut world, 0..9);
+        let first = world.head.epoch_pages[0].clone();
+        assert!(first.count < EPOCH_PAGE_ITEMS as u64);
+        let features = if list == "none" { Features::default() } else { asks(list, "staged") };
+        world.alter(&EPOCHS, &first.object.name, features, true);
+        grow(&mut world, 9..15);
+        let is_kept = world.head.epoch_pages[0] == first;
+        assert_eq!((is_kept, world.head.epoch_pages.len()), if list == "none" { (false, 1) } else { (true, 2) });
+        let last = world.head.epoch_pages.last().unwrap().object.name.clone();
+        let text = String::from_utf8(world.objects[&last].to_vec()).unwrap();
+        assert_eq!(text.contains("\"later\":1"), list == "none", "only what is written anew says it again");
+    }
+}
+
+#[test]
+fn what_an_object_of_producers_asks_for_is_asked_for_by_the_next_or_refuses_it() {
+    for change in [seal_with(10, producers(3)), seal_with(10, producers(501)), Change::WalLost { next: 10 }] {
+        let mut world = World::new();
+        world.apply(&seal_with(0, producers(500))).unwrap();
+        let ProducersAt::Object(object) = world.head.producers.clone() else { panic!("500 are too many") };
+        world.alter(&PRODUCERS, &object.name, asks("must_write", "staged"), false);
+        let refused = world.apply(&change).unwrap_err();
+        assert!(refused.contains("'staged'") && refused.contains(&object.name), "{refused}");
+        world.alter(&PRODUCERS, &object.name, asks("must_collect", "staged"), false);
+        world.apply(&change).unwrap();
+        let ProducersAt::Object(next) = world.head.producers.clone() else { panic!("a version cannot ask for it") };
+        assert_ne!(next.name, object.name);
+        let opened = envelope::decode(&PRODUCERS, &world.objects[&next.name]).unwrap();
+        assert_eq!(opened.features, asks("must_collect", "staged"));
     }
 }
