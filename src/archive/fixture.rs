@@ -91,8 +91,11 @@ fn items(topic_id: Uuid) -> Items {
             }),
         ),
         ("group-settings/consumer".to_owned(), json!({"consumer.session.timeout.ms": "30000"})),
-        (format!("offset/{topic_id}/0/classic"), json!([42, 1, "m/\"\u{1F980}", NOW_MS])),
-        (format!("offset/{topic_id}/0/a/b"), json!([7, -1, "", NOW_MS, NOW_MS + 8])),
+        (
+            format!("offset/{topic_id}/0/classic"),
+            json!({"0": [42, 1, "m/\"\u{1F980}", NOW_MS], "1": [3, 1, "", NOW_MS]}),
+        ),
+        (format!("offset/{topic_id}/0/a/b"), json!({"0": [7, -1, "", NOW_MS, NOW_MS + 8]})),
         (format!("pending/4294967297/{topic_id}/1/classic"), json!([43, 1, "", NOW_MS])),
         (
             "txn/x".to_owned(),

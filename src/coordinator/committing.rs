@@ -92,12 +92,23 @@ impl Coordinator {
         }
         let begun = shard.ask(group, |slot, cx| {
             slot.group.check_commit(member, producer_id.is_some(), cx.now)?;
+            let places: Vec<TopicPartition> = offsets.iter().map(|(place, _)| *place).collect();
             let mut accepted = Vec::with_capacity(offsets.len());
-            for ((place, commit), answer) in offsets.into_iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
+            for ((place, commit), answer) in
+                offsets.into_iter().zip(answers.iter_mut()).filter(|(_, answer)| answer.is_ok())
+            {
                 *answer = slot.group.check_place(member, place, producer_id.is_some());
                 if answer.is_ok() {
                     accepted.push((place, committed(commit, retention_ms, cx.now)));
                 }
+            }
+            let without_room = slot.offsets.without_room(&accepted, producer_id.is_some());
+            if !without_room.is_empty() {
+                for (place, answer) in places.iter().zip(answers).filter(|(place, _)| without_room.contains(place)) {
+                    let length = accepted.iter().find(|(at, _)| at == place).map_or(0, |(_, c)| c.metadata.len());
+                    *answer = answer.clone().and(Err(GroupError::MetadataTooLarge(length)));
+                }
+                accepted.retain(|(place, _)| !without_room.contains(place));
             }
             if accepted.is_empty() {
                 return Ok(None);

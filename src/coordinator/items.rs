@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `group/<group id>` | an object with `type`: see [`ClassicItem`] for `classic`, [`consumer::ConsumerItem`] for `consumer` |
 //! | `group-settings/<group id>` | the group's own settings: texts by name |
-//! | `offset/<topic id>/<partition>/<group id>` | `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one |
-//! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same, of a transaction that is not decided |
+//! | `offset/<topic id>/<partition / 64>/<group id>` | by partition: `[offset, leader epoch, metadata, commit ms]`, and `expire ms` if the commit named one; see [`OffsetBlock`] |
+//! | `pending/<producer id>/<topic id>/<partition>/<group id>` | the same of one partition, of a transaction that is not decided |
 //! | `txn/<transactional id>` | see [`Entry`](super::transactions::entry::Entry) |
 //! | [`LOSS_KEY`] | id of the WAL that began with a loss, once groups have begun anew because of it |
 //! | [`TXN_LOSS_KEY`] | the same, once transactional ids were forgotten because of it |
@@ -60,6 +60,35 @@ pub struct TopicPartition {
     pub partition: i32,
 }
 
+/// The partitions of a topic whose offsets stand in one item of a group: 64 of them, so that a group of many partitions costs
+/// few items, and a commit does not write all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OffsetBlock {
+    /// Id of the topic.
+    pub topic: Uuid,
+    /// Number of its first partition, divided by [`OffsetBlock::PARTITIONS`].
+    pub number: i32,
+}
+
+impl OffsetBlock {
+    /// Partitions in a block.
+    pub const PARTITIONS: i32 = 64;
+    /// Most bytes of an item, as written.
+    pub const BYTES_MAX: usize = 64 << 10;
+
+    /// The block of a partition.
+    pub fn of(place: TopicPartition) -> Self {
+        Self { topic: place.topic, number: place.partition.div_euclid(Self::PARTITIONS) }
+    }
+
+    /// Its first partition, and its last.
+    pub fn bounds(self) -> (TopicPartition, TopicPartition) {
+        let first = self.number.saturating_mul(Self::PARTITIONS);
+        let place = |partition| TopicPartition { topic: self.topic, partition };
+        (place(first), place(first.saturating_add(Self::PARTITIONS - 1)))
+    }
+}
+
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
@@ -73,6 +102,17 @@ pub struct Committed {
     pub commit_ms: i64,
     /// When it expires, if the client said so (OffsetCommit 2 to 4).
     pub expire_ms: Option<i64>,
+}
+
+impl Committed {
+    /// Most bytes that it takes in an item, without its metadata: four numbers, a partition, and what stands between them.
+    const NUMBERS_BYTES: usize = 120;
+
+    /// Bytes that it takes in an item at most.
+    pub fn text_len(&self) -> usize {
+        let metadata = if self.metadata.is_empty() { 0 } else { value_of(&self.metadata).len() };
+        Self::NUMBERS_BYTES + metadata
+    }
 }
 
 impl Serialize for Committed {
@@ -180,8 +220,8 @@ impl<'de> Deserialize<'de> for Blob {
 pub enum Item {
     /// A group.
     Group(String, GroupItem),
-    /// A committed offset of a group.
-    Offset(String, TopicPartition, Committed),
+    /// Committed offsets of a group: topic, and an offset for each partition.
+    Offsets(String, Uuid, BTreeMap<i32, Committed>),
     /// One of a transaction that is not decided: group, producer id, place, offset.
     Pending(String, i64, TopicPartition, Committed),
     /// A group's own settings.
@@ -201,8 +241,15 @@ impl Item {
             return Ok(Some(Self::Settings(group.to_owned(), value.read().map_err(json)?)));
         }
         if let Some(rest) = key.strip_prefix(OFFSET) {
-            let (place, group) = place_and_group(rest).ok_or_else(shape)?;
-            return Ok(Some(Self::Offset(group, place, value.read().map_err(json)?)));
+            let (TopicPartition { topic, partition: number }, group) = place_and_group(rest).ok_or_else(shape)?;
+            let offsets: BTreeMap<i32, Committed> = value.read().map_err(json)?;
+            let is_other = |partition: &i32| {
+                OffsetBlock::of(TopicPartition { topic, partition: *partition }) != OffsetBlock { topic, number }
+            };
+            return match offsets.keys().copied().find(is_other) {
+                Some(partition) => Err(bad(format!("partition {partition} does not belong there"))),
+                None => Ok(Some(Self::Offsets(group, topic, offsets))),
+            };
         }
         if let Some(rest) = key.strip_prefix(PENDING) {
             let (producer, rest) = rest.split_once('/').ok_or_else(shape)?;
@@ -231,9 +278,9 @@ pub fn settings_key(group: &str) -> String {
     format!("{SETTINGS}{group}")
 }
 
-/// Key of a committed offset.
-pub fn offset_key(group: &str, place: TopicPartition) -> String {
-    format!("{OFFSET}{}/{}/{group}", place.topic, place.partition)
+/// Key of the committed offsets of a block of partitions.
+pub fn offset_key(group: &str, block: OffsetBlock) -> String {
+    format!("{OFFSET}{}/{}/{group}", block.topic, block.number)
 }
 
 /// Key of an offset of a transaction that is not decided.

@@ -50,7 +50,7 @@ use crate::base::{Clock, Metrics, Random, Uuid};
 use crate::log::{Env, Log};
 use classic::Cx;
 use group::{Group, Slot};
-use items::{BadItem, Changes, Item, Items, LOSS_KEY, group_key, value_of};
+use items::{BadItem, Changes, Item, Items, LOSS_KEY, TopicPartition, group_key, value_of};
 use journal::{Journal, JournalError, Topics};
 use settings::GroupSettings;
 use shards::{Locked, Shards};
@@ -249,9 +249,11 @@ fn recover(
                 debug_assert!(out.is_empty(), "nobody waits yet, and nothing changes");
                 slot(shards, &id, |slot| slot.group = group);
             }
-            Some(Item::Offset(id, place, committed)) => {
-                slot(shards, &id, |slot| slot.offsets.restore(place, committed))
-            }
+            Some(Item::Offsets(id, topic, offsets)) => slot(shards, &id, |slot| {
+                for (partition, committed) in offsets {
+                    slot.offsets.restore(TopicPartition { topic, partition }, committed);
+                }
+            }),
             Some(Item::Pending(id, producer_id, place, committed)) => pending.push((id, producer_id, place, committed)),
         }
     }

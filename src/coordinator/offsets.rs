@@ -3,13 +3,15 @@
 //! A change is planned, handed to the journal, begun once the journal has taken it, and finished once it is durable. Readers
 //! see what is finished. Plans are finished in the order in which they were begun.
 //!
+//! The offsets of 64 partitions stand in one item, so its new value is made from what the journal has taken last, durable or not.
+//!
 //! An offset that a transaction commits is pending until the end of the transaction is durable: whoever asks for stable offsets
 //! is never told the one before. Of two commits of one partition the later one
 //! counts, whatever the order in which transactions end: a commit removes what was pending before it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::GroupError;
-use super::items::{Changes, Committed, TopicPartition, offset_key, pending_key, value_of};
+use super::items::{Changes, Committed, OffsetBlock, TopicPartition, offset_key, pending_key, value_of};
 use crate::base::Uuid;
 
 /// The offsets of a group.
@@ -27,8 +29,20 @@ pub struct Offsets {
 #[derive(Debug, Default)]
 struct Entry {
     visible: Option<Committed>,
+    /// What the newest change says that is begun and not finished; `None` inside: nothing any more.
+    queued: Option<Option<Committed>>,
     /// Changes that are begun and not finished.
     writing: u32,
+}
+
+impl Entry {
+    /// As the journal has it.
+    fn newest(&self) -> Option<&Committed> {
+        match &self.queued {
+            Some(queued) => queued.as_ref(),
+            None => self.visible.as_ref(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +101,7 @@ impl Offsets {
 
     /// Takes in a recovered offset.
     pub fn restore(&mut self, place: TopicPartition, committed: Committed) {
-        self.committed.insert(place, Entry { visible: Some(committed), writing: 0 });
+        self.committed.insert(place, Entry { visible: Some(committed), ..Entry::default() });
     }
 
     /// Takes in a recovered pending offset; to be called in the order of their commit times.
@@ -125,10 +139,38 @@ impl Offsets {
         let mut plan = Plan::default();
         for (place, committed) in offsets {
             self.drop_pending(group, place, u64::MAX, &mut plan);
-            plan.changes.push((offset_key(group, place), Some(value_of(&committed))));
             plan.visible.push((place, Some(committed)));
         }
+        self.write_items(group, &mut plan);
         plan
+    }
+
+    /// Of the offsets that a commit would set, or that a `transaction` would set at its end, those for whose metadata there is no
+    /// room in their items.
+    pub fn without_room(&self, offsets: &[(TopicPartition, Committed)], transaction: bool) -> Vec<TopicPartition> {
+        let blocks: BTreeSet<OffsetBlock> = offsets.iter().map(|(place, _)| OffsetBlock::of(*place)).collect();
+        let full = |block: &OffsetBlock| !self.has_room(*block, offsets, transaction);
+        let full: BTreeSet<OffsetBlock> = blocks.into_iter().filter(full).collect();
+        let is_full = |place: &TopicPartition| full.contains(&OffsetBlock::of(*place));
+        offsets.iter().map(|(place, _)| *place).filter(is_full).collect()
+    }
+
+    /// Whether an item stays small enough, whichever transactions are committed.
+    fn has_room(&self, block: OffsetBlock, offsets: &[(TopicPartition, Committed)], transaction: bool) -> bool {
+        let (first, last) = block.bounds();
+        let new: BTreeMap<TopicPartition, &Committed> =
+            offsets.iter().map(|(place, committed)| (*place, committed)).collect();
+        let replaced = |place: &TopicPartition| !transaction && new.contains_key(place);
+        let there = self.committed.range(first..=last).filter_map(|(place, entry)| Some((*place, entry.newest()?)));
+        let pending = self.pending.values().flat_map(|places| places.range(first..=last));
+        let pending = pending.map(|(place, pending)| (*place, &pending.committed));
+        let kept = there.chain(pending).filter(|(place, _)| !replaced(place));
+        let mut lengths: BTreeMap<TopicPartition, usize> = BTreeMap::new();
+        for (place, committed) in kept.chain(new.range(first..=last).map(|(place, new)| (*place, *new))) {
+            let length = lengths.entry(place).or_default();
+            *length = committed.text_len().max(*length);
+        }
+        lengths.values().sum::<usize>() <= OffsetBlock::BYTES_MAX
     }
 
     /// Plans a commit within a transaction.
@@ -149,10 +191,10 @@ impl Offsets {
             plan.pending.push((producer_id, *place, None));
             if commit {
                 self.drop_pending(group, *place, pending.number, &mut plan);
-                plan.changes.push((offset_key(group, *place), Some(value_of(&pending.committed))));
                 plan.visible.push((*place, Some(pending.committed.clone())));
             }
         }
+        self.write_items(group, &mut plan);
         plan
     }
 
@@ -162,17 +204,17 @@ impl Offsets {
         for place in places {
             self.drop_pending(group, place, u64::MAX, &mut plan);
             if self.committed.contains_key(&place) {
-                plan.changes.push((offset_key(group, place), None));
                 plan.visible.push((place, None));
             }
         }
+        self.write_items(group, &mut plan);
         plan
     }
 
     /// Plans the removal of what `chosen` chooses by topic.
     pub fn remove_topics(&self, group: &str, chosen: impl Fn(Uuid) -> bool) -> Plan {
         let pending = self.pending.values().flat_map(BTreeMap::keys);
-        let all: std::collections::BTreeSet<_> = self.committed.keys().chain(pending).copied().collect();
+        let all: BTreeSet<_> = self.committed.keys().chain(pending).copied().collect();
         self.remove(group, all.into_iter().filter(|place| chosen(place.topic)))
     }
 
@@ -200,8 +242,10 @@ impl Offsets {
 
     /// The journal has taken a plan.
     pub fn begin(&mut self, plan: &Plan) {
-        for (place, _) in &plan.visible {
-            self.committed.entry(*place).or_default().writing += 1;
+        for (place, committed) in &plan.visible {
+            let entry = self.committed.entry(*place).or_default();
+            entry.writing += 1;
+            entry.queued = Some(committed.clone());
         }
         for (producer_id, place, committed) in &plan.pending {
             let places = self.pending.entry(*producer_id).or_default();
@@ -234,9 +278,30 @@ impl Offsets {
             let entry = self.committed.entry(place).or_default();
             entry.visible = committed;
             entry.writing = entry.writing.saturating_sub(1);
+            if entry.writing == 0 {
+                entry.queued = None;
+            }
             if entry.visible.is_none() && entry.writing == 0 {
                 self.committed.remove(&place);
             }
+        }
+    }
+
+    /// Plans what the items say of the offsets that a plan sets and removes.
+    fn write_items(&self, group: &str, plan: &mut Plan) {
+        let blocks: BTreeSet<OffsetBlock> = plan.visible.iter().map(|(place, _)| OffsetBlock::of(*place)).collect();
+        for block in blocks {
+            let (first, last) = block.bounds();
+            let there = self.committed.range(first..=last);
+            let mut item: BTreeMap<i32, &Committed> =
+                there.filter_map(|(place, entry)| Some((place.partition, entry.newest()?))).collect();
+            for (place, committed) in plan.visible.iter().filter(|(place, _)| OffsetBlock::of(*place) == block) {
+                match committed {
+                    Some(committed) => drop(item.insert(place.partition, committed)),
+                    None => drop(item.remove(&place.partition)),
+                }
+            }
+            plan.changes.push((offset_key(group, block), (!item.is_empty()).then(|| value_of(&item))));
         }
     }
 

@@ -63,7 +63,12 @@ pub struct Producers {
 
 impl Default for Producers {
     fn default() -> Self {
-        Self { known: HashMap::new(), max: Limits::PRODUCERS_PER_PARTITION_MAX, lost_until: None, unknown: Unknown::new() }
+        Self {
+            known: HashMap::new(),
+            max: Limits::PRODUCERS_PER_PARTITION_MAX,
+            lost_until: None,
+            unknown: Unknown::new(),
+        }
     }
 }
 

@@ -11,7 +11,16 @@ fn committed(expire_ms: Option<i64>) -> Committed {
 
 #[test]
 fn the_format_stays_what_it_is() {
-    assert_eq!(offset_key("a/b", PLACE), "offset/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
+    let block = |partition| OffsetBlock::of(TopicPartition { topic: TOPIC, partition });
+    assert_eq!(offset_key("a/b", block(3)), "offset/BwcHBwcHBwcHBwcHBwcHBw/0/a/b");
+    assert_eq!(offset_key("a/b", block(64)), "offset/BwcHBwcHBwcHBwcHBwcHBw/1/a/b");
+    let offsets = BTreeMap::from([(127, committed(None)), (64, committed(Some(8)))]);
+    let value = Json::of(
+        &json!({"64": [42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64, 8], "127": [42, 5, "m/\"\u{1F980}", 1_700_000_000_000_i64]}),
+    );
+    assert_eq!(value_of(&offsets).read::<Value>().unwrap(), value.read::<Value>().unwrap());
+    let read = Item::read(&offset_key("a/b", block(64)), &value_of(&offsets));
+    assert_eq!(read, Ok(Some(Item::Offsets("a/b".into(), TOPIC, offsets))));
     assert_eq!(pending_key("a/b", 9, PLACE), "pending/9/BwcHBwcHBwcHBwcHBwcHBw/3/a/b");
     assert_eq!(group_key(""), "group/");
     let settings = BTreeMap::from([("a.ms".to_owned(), "1".to_owned())]);
@@ -58,8 +67,9 @@ fn ids_of_groups_may_hold_any_character() {
         for expire in [None, Some(9)] {
             let committed = committed(expire);
             let value = value_of(&committed);
-            let read = Item::read(&offset_key(group, PLACE), &value);
-            assert_eq!(read, Ok(Some(Item::Offset(group.into(), PLACE, committed.clone()))));
+            let offsets = BTreeMap::from([(PLACE.partition, committed.clone())]);
+            let read = Item::read(&offset_key(group, OffsetBlock::of(PLACE)), &value_of(&offsets));
+            assert_eq!(read, Ok(Some(Item::Offsets(group.into(), TOPIC, offsets))));
             let read = Item::read(&pending_key(group, -7, PLACE), &value);
             assert_eq!(read, Ok(Some(Item::Pending(group.into(), -7, PLACE, committed))));
         }
@@ -73,10 +83,13 @@ fn items_of_others_are_passed_over_and_damaged_ones_named() {
     for (key, value) in [
         ("group/g", json!({"type": "share"})),
         ("group/g", json!([])),
-        ("offset/BwcHBwcHBwcHBwcHBwcHBw/3", json!([1, 2, "", 3])),
-        ("offset/nope/3/g", json!([1, 2, "", 3])),
-        ("offset/BwcHBwcHBwcHBwcHBwcHBw/x/g", json!([1, 2, "", 3])),
-        ("offset/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, 3])),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/0", json!({"3": [1, 2, "", 3]})),
+        ("offset/nope/0/g", json!({"3": [1, 2, "", 3]})),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/x/g", json!({"3": [1, 2, "", 3]})),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/0/g", json!({"3": [1, 2, 3]})),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/0/g", json!([1, 2, "", 3])),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/0/g", json!({"64": [1, 2, "", 3]})),
+        ("offset/BwcHBwcHBwcHBwcHBwcHBw/-1/g", json!({"3": [1, 2, "", 3]})),
         ("pending/x/BwcHBwcHBwcHBwcHBwcHBw/3/g", json!([1, 2, "", 3])),
     ] {
         let bad = Item::read(key, &Json::of(&value)).unwrap_err();

@@ -1,4 +1,9 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::coordinator::items::Item;
 
 const PLACE: TopicPartition = TopicPartition { topic: Uuid([1; 16]), partition: 0 };
 const OTHER: TopicPartition = TopicPartition { topic: Uuid([2; 16]), partition: 7 };
@@ -160,4 +165,83 @@ fn offsets_expire_by_their_commit_or_by_the_time_when_the_group_became_empty() {
     pending.restore(PLACE, at(1));
     pending.restore_pending(9, PLACE, at(2));
     assert!(pending.expire("g", UnusedSince::Commit, (9_000, 100), |_| false).is_empty());
+}
+
+/// What a restart makes of these changes, in their order.
+fn restarted(all: &[Changes]) -> Offsets {
+    let mut items = BTreeMap::new();
+    for (key, value) in all.iter().flatten() {
+        match value {
+            Some(value) => drop(items.insert(key.clone(), value.clone())),
+            None => drop(items.remove(key)),
+        }
+    }
+    let mut offsets = Offsets::default();
+    for (key, value) in items {
+        match Item::read(&key, &value).unwrap().unwrap() {
+            Item::Offsets(_, topic, all) => {
+                all.into_iter().for_each(|(partition, at)| offsets.restore(TopicPartition { topic, partition }, at));
+            }
+            Item::Pending(_, producer_id, place, at) => offsets.restore_pending(producer_id, place, at),
+            other => panic!("{other:?}"),
+        }
+    }
+    offsets
+}
+
+proptest! {
+    /// Partitions that share an item do not take each other's offsets along, whatever is still on its way.
+    #[test]
+    fn what_the_items_say_is_what_readers_see_however_changes_overlap(
+        steps in prop::collection::vec((0..6u8, 0..4usize, 0..3i64), 1..60),
+    ) {
+        let places = [(1, 0), (1, 63), (1, 64), (2, 0)];
+        let places = places.map(|(topic, partition)| TopicPartition { topic: Uuid([topic; 16]), partition });
+        let (mut offsets, mut journal, mut on_its_way) = (Offsets::default(), Vec::new(), VecDeque::new());
+        for (number, (what, at, producer)) in (1..).zip(steps) {
+            let place = places[at];
+            let committed = Committed { commit_ms: number, ..self::at(number) };
+            let plan = match what {
+                0 | 1 => offsets.commit("g", vec![(place, committed)]),
+                2 => offsets.commit_pending("g", producer, vec![(place, committed)]),
+                3 => offsets.end("g", producer, number % 3 > 0),
+                4 => offsets.remove("g", [place]),
+                _ => {
+                    if let Some(plan) = on_its_way.pop_front() {
+                        offsets.finish(plan);
+                    }
+                    continue;
+                }
+            };
+            journal.push(plan.changes.clone());
+            offsets.begin(&plan);
+            on_its_way.push_back(plan);
+        }
+        on_its_way.into_iter().for_each(|plan| offsets.finish(plan));
+        let after = restarted(&journal);
+        for place in places {
+            prop_assert_eq!(visible(&after, place), visible(&offsets, place));
+            prop_assert_eq!(after.get(place, true).is_ok(), offsets.get(place, true).is_ok());
+        }
+    }
+}
+
+#[test]
+fn metadata_for_which_an_item_has_no_room_is_refused_before_a_transaction_would_have_to_write_it() {
+    let place = |partition| TopicPartition { topic: PLACE.topic, partition };
+    let long = |partition, length| (place(partition), Committed { metadata: "m".repeat(length), ..at(1) });
+    let mut offsets = Offsets::default();
+    for partition in 0..15 {
+        let plan = offsets.commit("g", vec![long(partition, 4_000)]);
+        done(&mut offsets, plan);
+    }
+    assert_eq!(offsets.without_room(&[long(3, 4_000)], false), [], "it takes the place of what is there");
+    assert_eq!(offsets.without_room(&[long(15, 4_000), long(64, 4_000)], false), [place(15)]);
+    assert_eq!(offsets.without_room(&[(place(15), at(1))], false), [], "an offset alone always fits");
+    let plan = offsets.commit_pending("g", 9, vec![long(15, 3_000)]);
+    assert_eq!(offsets.without_room(&[long(15, 3_000)], true), []);
+    done(&mut offsets, plan);
+    assert_eq!(offsets.without_room(&[long(16, 3_000)], true), [place(16)], "another transaction may commit, too");
+    let plan = offsets.end("g", 9, true);
+    assert!(plan.changes.iter().filter_map(|(_, value)| value.as_ref()).all(|v| v.len() <= 64 << 10));
 }

@@ -295,7 +295,11 @@ impl World {
                         self.durable.insert(key, value_of(&item));
                     }
                 }
-                Item::Offset(_, place, committed) => self.offsets.restore(place, committed),
+                Item::Offsets(_, topic, offsets) => {
+                    for (partition, committed) in offsets {
+                        self.offsets.restore(TopicPartition { topic, partition }, committed);
+                    }
+                }
                 Item::Pending(..) | Item::Settings(..) => {
                     unreachable!("there are no transactions here, and no settings")
                 }

@@ -35,7 +35,7 @@ fn kinds() -> BTreeMap<u64, (FrameMeta, Bytes)> {
         leader_epoch: 1,
         timestamp: 5,
     };
-    let text = r#"{"group/g":{"type":"consumer","epoch":1,"target_epoch":0},"offset/BAQEBAQEBAQEBAQEBAQEBA/0/g":[42,1,"",6],"txn/x":null}"#;
+    let text = r#"{"group/g":{"type":"consumer","epoch":1,"target_epoch":0},"offset/BAQEBAQEBAQEBAQEBAQEBA/0/g":{"3":[42,1,"",6]},"txn/x":null}"#;
     [
         (FrameMeta { kind: 6, topic_id: Uuid::ZERO, max_timestamp: -1, ..meta(5, 16) }, body(16, 30)),
         (FrameMeta { kind: FrameKind::STATE, ..state }, Bytes::from_static(text.as_bytes())),

@@ -9,7 +9,9 @@ use super::{Client, Frame, PARTITIONS, TOPIC, World};
 use crate::base::{Json, Uuid};
 use crate::coordinator::calls::MemberRef;
 use crate::coordinator::error::{GroupError, TxnError};
-use crate::coordinator::items::{Changes, Committed, Item, Items, TopicPartition, txn_key, txn_of_key, value_of};
+use crate::coordinator::items::{
+    Changes, Committed, Item, Items, OffsetBlock, TopicPartition, txn_key, txn_of_key, value_of,
+};
 use crate::coordinator::offsets::{Offsets, Plan};
 use crate::coordinator::transactions::entry::Entry;
 use crate::coordinator::transactions::machine::{End, Ending, Init, Transaction};
@@ -394,7 +396,11 @@ impl World {
                 return drop(self.copies.ids.insert(name.to_owned(), Transaction::new(value.read().unwrap())));
             }
             match Item::read(key, value).unwrap().unwrap() {
-                Item::Offset(_, place, committed) => self.copies.offsets.restore(place, committed),
+                Item::Offsets(_, topic, offsets) => {
+                    for (partition, committed) in offsets {
+                        self.copies.offsets.restore(TopicPartition { topic, partition }, committed);
+                    }
+                }
                 Item::Pending(_, producer_id, place, committed) => {
                     self.copies.offsets.restore_pending(producer_id, place, committed);
                 }
@@ -414,9 +420,10 @@ impl World {
             };
             let copied: Vec<i64> =
                 self.copies.log.iter().filter(is_committed).map(|(copied, _)| copied.offset).collect();
-            let key = crate::coordinator::items::offset_key("g", place(partition));
-            let committed = self.copies.items.get(&key).map(|value| match Item::read(&key, value).unwrap().unwrap() {
-                Item::Offset(_, _, committed) => committed.offset,
+            let key = crate::coordinator::items::offset_key("g", OffsetBlock::of(place(partition)));
+            let item = self.copies.items.get(&key).map(|value| Item::read(&key, value).unwrap().unwrap());
+            let committed = item.and_then(|item| match item {
+                Item::Offsets(_, _, offsets) => offsets.get(&partition).map(|committed| committed.offset),
                 other => panic!("{other:?}"),
             });
             assert_eq!(copied, (0..committed.unwrap_or(0)).collect::<Vec<_>>(), "the copy of partition {partition}");
