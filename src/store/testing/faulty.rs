@@ -18,7 +18,7 @@ use object_store::{
 };
 use tokio::task::yield_now;
 
-use super::Memory;
+use super::{Memory, Weather};
 use crate::base::Clock;
 use crate::store::{Objects, Store};
 
@@ -82,6 +82,7 @@ enum Creation {
 struct State {
     creation: Creation,
     hanging: BTreeSet<Call>,
+    weather: Option<Weather>,
     calls: u64,
     away: bool,
     next: BTreeMap<Call, VecDeque<Fault>>,
@@ -140,6 +141,11 @@ impl Faulty {
         self.state().at.insert(call, fault);
     }
 
+    /// From now on calls meet what `weather` says, beside the faults that were asked for by number.
+    pub fn weather(&self, weather: Weather) {
+        self.state().weather = Some(weather);
+    }
+
     /// Takes back every fault not yet used, and applies what is late.
     pub async fn heal(&self) {
         let late: Vec<_> = {
@@ -147,6 +153,8 @@ impl Faulty {
             state.next.clear();
             state.at.clear();
             state.away = false;
+            state.hanging.clear();
+            state.weather = None;
             state.late.drain(..).collect()
         };
         for (_, path, bytes) in late {
@@ -200,10 +208,7 @@ impl Faulty {
 
     /// Counts a call, applies what is late, and says what is to happen.
     async fn enter(&self, call: Call, path: &Path) -> Option<Fault> {
-        yield_now().await;
-        if self.ended.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
+        self.pause().await;
         let (due, fault) = {
             let mut state = self.state();
             let number = state.calls;
@@ -214,7 +219,11 @@ impl Faulty {
             state.late = late;
             let fault = match state.away {
                 true => Some(Fault::Failed),
-                false => state.at.remove(&number).or_else(|| state.next.get_mut(&call)?.pop_front()),
+                false => state
+                    .at
+                    .remove(&number)
+                    .or_else(|| state.next.get_mut(&call)?.pop_front())
+                    .or_else(|| state.weather.as_ref()?.fault(call)),
             };
             let fault = match (call, fault) {
                 (Call::Create, Some(Fault::Conflict | Fault::Late(_))) | (Call::List, Some(Fault::Stale(_))) => fault,
@@ -231,6 +240,19 @@ impl Faulty {
             std::future::pending::<()>().await;
         }
         fault
+    }
+
+    /// Gives way to other tasks, for as long as the weather says; a client that has ended goes no further.
+    async fn pause(&self) {
+        let pause = self.state().weather.as_ref().map(Weather::pause).unwrap_or_default();
+        if pause.is_zero() {
+            yield_now().await;
+        } else {
+            tokio::time::sleep(pause).await;
+        }
+        if self.ended.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn apply_create(&self, path: &Path, bytes: Bytes) -> Result<PutResult> {
@@ -269,7 +291,7 @@ impl Faulty {
             }
             Some(_) => Err(failure(fault, path)),
         };
-        yield_now().await;
+        self.pause().await;
         result
     }
 
@@ -283,7 +305,7 @@ impl Faulty {
             }
             Some(_) => Err(failure(fault, path)),
         };
-        yield_now().await;
+        self.pause().await;
         result
     }
 
