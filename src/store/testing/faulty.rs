@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +61,9 @@ pub enum Fault {
     Stale(u64),
 }
 
+/// How often a call that is held back looks whether it still is.
+const HELD: Duration = Duration::from_millis(10);
+
 /// The store; see the module's header. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Faulty {
@@ -68,6 +72,8 @@ pub struct Faulty {
     hidden: Arc<[String]>,
     /// Whether the client that this is has ended; others go on.
     ended: Arc<AtomicBool>,
+    /// Whether calls of this client are held back; others go on.
+    held: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,12 +124,17 @@ impl Faulty {
 
     /// The same store, seen by a client that may end before others.
     pub fn client(&self) -> Self {
-        Self { ended: Arc::default(), ..self.clone() }
+        Self { ended: Arc::default(), held: Arc::default(), ..self.clone() }
     }
 
     /// This client has ended: none of its calls that is not applied yet ever will be, and none is answered.
     pub fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// While true, no call of this client goes any further, be it before it is applied or before it is answered.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
     }
 
     /// The same store, seen by a client whose listings do not show `paths`.
@@ -249,6 +260,9 @@ impl Faulty {
             yield_now().await;
         } else {
             tokio::time::sleep(pause).await;
+        }
+        while self.held.load(Ordering::SeqCst) && !self.ended.load(Ordering::SeqCst) {
+            tokio::time::sleep(HELD).await;
         }
         if self.ended.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;

@@ -180,6 +180,14 @@ impl FaultyFs {
         }
     }
 
+    /// The sector with this byte of a file can be read again, as from a copy.
+    pub fn replace_sector(&self, path: &Path, at: u64) {
+        let mut disk = self.disk();
+        if let Some(&inode) = disk.names.get(path) {
+            disk.inodes[inode].unreadable.remove(&(usize::try_from(at).unwrap_or(usize::MAX) / SECTOR));
+        }
+    }
+
     /// Paths of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.disk().names.keys().cloned().collect()

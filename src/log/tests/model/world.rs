@@ -2,14 +2,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use super::truth::{Sent, Truth, Value};
+use super::truth::{Policy, Sent, Truth, Value};
 use crate::base::Json;
 use crate::record::{BatchHeader, EndMarker, Outcome, split};
 use crate::store::testing::{Faulty, Weather, store_on_clock};
+use crate::wal::WalOptions;
 use crate::wal::fs::FaultyFs;
+use damage::Damage;
 use store::Sky;
 
 mod clients;
+mod damage;
 mod disk;
 mod judge;
 mod lives;
@@ -37,17 +40,20 @@ impl std::fmt::Display for Place {
 }
 
 /// A producer in one partition.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Sequence {
+    epoch: i16,
+    /// Below 0: nobody knows.
     next: i32,
-    /// Its newest batch: value, offset.
-    newest: Option<(Value, i64)>,
+    /// Its newest batch, and the offset of that.
+    newest: Option<(Vec<Sent>, i64)>,
 }
 
 #[derive(Clone, Debug)]
 struct Transaction {
     number: u64,
     producer_id: i64,
+    epoch: i16,
     places: BTreeMap<Place, i32>,
 }
 
@@ -58,6 +64,9 @@ pub struct World {
     client: Faulty,
     sky: Sky,
     fs: FaultyFs,
+    /// The disk has room for no more than is on it.
+    is_full: bool,
+    damaged: Option<Damage>,
     log: Option<Log>,
     truths: BTreeMap<Place, Truth>,
     /// Topics whose creation, deletion or growth was asked for and not answered.
@@ -87,6 +96,8 @@ impl World {
             bucket,
             sky: Sky::Clear,
             fs: FaultyFs::new(),
+            is_full: false,
+            damaged: None,
             log: None,
             truths: BTreeMap::new(),
             doubtful: BTreeSet::new(),
@@ -100,7 +111,7 @@ impl World {
             happened: BTreeSet::new(),
         };
         world.log = Some(world.opened(false).await.unwrap());
-        for topic in ["a", "b", "c"] {
+        for topic in topics::NAMES {
             world.create(topic).await;
         }
         world
@@ -127,13 +138,21 @@ impl World {
         self.log.as_ref().unwrap()
     }
 
+    fn wal_options(&self) -> WalOptions {
+        WalOptions {
+            dir: "/disk/wal".into(),
+            file_bytes: FILE_BYTES,
+            budget_bytes: Some(8 * FILE_BYTES),
+            group_max_bytes: 16 << 10,
+            ..WalOptions::default()
+        }
+    }
+
     async fn opened(&mut self, take_over: bool) -> Result<Log, OpenError> {
         self.client = self.bucket.client();
         let mut options = Options::new("/disk");
         options.take_over = take_over;
-        options.wal.file_bytes = FILE_BYTES;
-        options.wal.budget_bytes = Some(8 * FILE_BYTES);
-        options.wal.group_max_bytes = 16 << 10;
+        options.wal = self.wal_options();
         options.topic_defaults.insert("esker.seal.ms".to_owned(), "60000".to_owned());
         let env = Env {
             clock: self.clock.clone(),
@@ -152,20 +171,9 @@ impl World {
 
     fn any_place(&self) -> Option<(Place, Partition)> {
         let at = usize::try_from(self.below(self.truths.len().max(1) as u64)).unwrap();
-        let place = self.truths.keys().nth(at)?.clone();
+        let place = self.truths.keys().nth(at).filter(|place| !self.is_damaged(place))?.clone();
         let partition = self.partition(&place)?;
         Some((place, partition))
-    }
-
-    fn value(&mut self) -> Value {
-        self.values += 1;
-        self.values
-    }
-
-    /// The bytes of a record: its value, and now and then much more.
-    fn text(&self, value: Value) -> String {
-        let more = if self.below(4) == 0 { self.below(9000) } else { self.below(40) };
-        format!("{value}:{}", "x".repeat(usize::try_from(more).unwrap()))
     }
 
     /// Waits for a sync, or until the disk or the broker is gone.
@@ -183,6 +191,7 @@ impl World {
 
     pub async fn jump(&mut self) {
         self.note("the clock jumps by 25 hours".to_owned());
+        self.happened.insert("clock jumped");
         let now = self.clock.now_ms() - BEGIN_MS - i64::try_from(self.clock.elapsed().as_millis()).unwrap();
         self.clock.set_wall_by(now + 25 * 3_600_000);
         // Producers that are silent for a day are forgotten, as Kafka forgets them.

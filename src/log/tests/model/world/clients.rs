@@ -1,14 +1,31 @@
 //! What clients do: they append, with and without ids, send again, delete records, and have the coordinator keep items.
 use super::*;
+use crate::record::{BatchBuilder, Codec, Producer};
+
+/// Keys of records.
+const KEYS: u64 = 4;
+/// Epochs of producers: the first one, and the last that there is.
+const EPOCHS: (i16, i16) = (i16::MAX - 2, i16::MAX);
 
 impl World {
+    /// A record, not sent yet, and its bytes.
+    pub(super) fn record(&mut self, transaction: Option<u64>) -> (Sent, String) {
+        self.values += 1;
+        let (value, key) = (self.values, self.below(KEYS));
+        let more = if self.below(4) == 0 { self.below(9000) } else { self.below(40) };
+        let sent = Sent { value, key, at_ms: self.clock.now_ms(), transaction };
+        (sent, text(&sent, more))
+    }
+
+    pub(super) fn records(&mut self, transaction: Option<u64>) -> (Vec<Sent>, Vec<String>) {
+        let count = 1 + self.below(3);
+        (0..count).map(|_| self.record(transaction)).unzip()
+    }
+
     pub async fn append(&mut self) {
         let Some((place, partition)) = self.any_place() else { return };
-        let count = 1 + self.below(3);
-        let sent: Vec<Sent> = (0..count).map(|_| Sent { value: self.value(), transaction: None }).collect();
-        let texts: Vec<String> = sent.iter().map(|sent| self.text(sent.value)).collect();
-        let records: Vec<(i64, &str)> = texts.iter().map(|text| (1_000, text.as_str())).collect();
-        let pending = partition.append(batch(&records), None);
+        let (sent, texts) = self.records(None);
+        let pending = partition.append(made(BatchBuilder::new(), &sent, &texts), None);
         let before = self.truths[&place].given;
         if let Some(base) = self.appended(&place, sent, pending).await {
             assert!(base >= before, "{place}: offset {base} was given out before, up to {before}");
@@ -19,9 +36,8 @@ impl World {
     pub async fn fill(&mut self) {
         for _ in 0..self.below(20) {
             let Some((place, partition)) = self.any_place() else { return };
-            let sent = Sent { value: self.value(), transaction: None };
-            let text = format!("{}:{}", sent.value, "x".repeat(9000));
-            let pending = partition.append(batch(&[(1_000, &text)]), None);
+            let (sent, _) = self.record(None);
+            let pending = partition.append(made(BatchBuilder::new(), &[sent], &[text(&sent, 9000)]), None);
             self.appended(&place, vec![sent], pending).await;
         }
     }
@@ -30,46 +46,62 @@ impl World {
         let Some((place, partition)) = self.any_place() else { return };
         let id = 5 + i64::try_from(self.below(2)).unwrap();
         let key = (id, place.clone());
-        let sequence = self.producers.get(&key).copied().unwrap_or_default();
-        if sequence.next < 0 {
-            return;
+        let begin = Sequence { epoch: EPOCHS.0, next: 0, newest: None };
+        let mut sequence = self.producers.get(&key).cloned().unwrap_or(begin);
+        if sequence.next < 0 || self.below(20) == 0 {
+            // A producer that does not know what became of its newest batch, or that was begun again, goes on with an epoch more.
+            if sequence.epoch == EPOCHS.1 {
+                return;
+            }
+            sequence = Sequence { epoch: sequence.epoch + 1, next: 0, newest: None };
         }
-        let value = self.value();
-        let pending = partition.append(idempotent(id, sequence.next, &self.text(value)), None);
+        let (sent, texts) = self.records(None);
+        let Sequence { epoch, next, .. } = sequence;
+        let pending = partition.append(made(of_producer(id, epoch, next), &sent, &texts), None);
         if let Err(error @ (AppendError::OutOfOrderSequence { .. } | AppendError::ProducerFenced { .. })) = &pending {
-            panic!("{place}: producer {id} goes on with sequence {}: {error}", sequence.next);
+            panic!("{place}: producer {id} goes on with sequence {next} of epoch {epoch}: {error}");
         }
         let accepted = pending.is_ok();
-        let sent = vec![Sent { value, transaction: None }];
-        match self.appended(&place, sent, pending).await {
+        match self.appended(&place, sent.clone(), pending).await {
             Some(offset) => {
-                let next = Sequence { next: sequence.next + 1, newest: Some((value, offset)) };
-                self.producers.insert(key, next);
+                let next = next + i32::try_from(sent.len()).unwrap();
+                self.producers.insert(key, Sequence { epoch, next, newest: Some((sent, offset)) });
             }
-            // Whether it is there is not known: a client that lost its broker begins anew, here with the topic's next life.
-            None if accepted => drop(self.producers.insert((id, place), Sequence { next: i32::MIN, newest: None })),
+            // Whether it is there is not known.
+            None if accepted => drop(self.producers.insert(key, Sequence { epoch, next: i32::MIN, newest: None })),
             None => {}
         }
     }
 
-    /// A producer that got no answer sends its newest batch again: it is there once.
+    /// A producer that got no answer sends its newest batch again: it is there once. One of an epoch before is refused.
     pub async fn send_again(&mut self) {
-        let known: Vec<_> =
-            self.producers.iter().filter_map(|(key, s)| Some((key.clone(), s.next, s.newest?))).collect();
+        let known: Vec<_> = self
+            .producers
+            .iter()
+            .filter_map(|(key, s)| Some((key.clone(), s.epoch, s.next, s.newest.clone()?)))
+            .filter(|((_, place), ..)| !self.is_damaged(place))
+            .collect();
         if known.is_empty() {
             return;
         }
         let at = usize::try_from(self.below(known.len() as u64)).unwrap();
-        let ((id, place), next, (value, offset)) = known[at].clone();
+        let ((id, place), epoch, next, (sent, offset)) = known[at].clone();
         let Some(partition) = self.partition(&place) else { return };
-        match partition.append(idempotent(id, next - 1, &format!("{value}:")), None) {
+        let texts: Vec<String> = sent.iter().map(|sent| text(sent, 0)).collect();
+        if self.below(3) == 0 {
+            let of_before = partition.append(made(of_producer(id, epoch - 1, 0), &sent, &texts), None);
+            assert!(of_before.is_err(), "{place}: producer {id} writes with epoch {} after {epoch}", epoch - 1);
+            return;
+        }
+        let base = next - i32::try_from(sent.len()).unwrap();
+        match partition.append(made(of_producer(id, epoch, base), &sent, &texts), None) {
             Ok(pending) => {
                 if let Ok(appended) = self.synced(pending.durable()).await {
-                    assert_eq!(appended.base_offset, offset, "{place}: producer {id} sent sequence {} again", next - 1);
+                    assert_eq!(appended.base_offset, offset, "{place}: producer {id} sent sequence {base} again");
                 }
             }
             Err(AppendError::OutOfOrderSequence { expected, .. }) => {
-                panic!("{place}: producer {id} sent sequence {} again, and {expected} was expected", next - 1)
+                panic!("{place}: producer {id} sent sequence {base} again, and {expected} was expected")
             }
             Err(_) => {}
         }
@@ -115,7 +147,8 @@ impl World {
 
     pub async fn put_state(&mut self) {
         let key = format!("group/{}", self.below(5));
-        let value = self.value();
+        self.values += 1;
+        let value = self.values;
         let result = match self.log().append_state(vec![(key.clone(), Some(Json::of(&value)))]) {
             Ok(pending) => self.synced(pending.durable()).await,
             Err(_) => return,
@@ -146,4 +179,25 @@ impl World {
         let sealed = tokio::time::timeout(Duration::from_secs(60), log.seal(name.as_deref())).await;
         self.note(format!("seal {name:?}: {:?}", sealed.map(|s| s.map(|_| ()))));
     }
+}
+
+/// What stands in a record: its value, its key, and nothing that matters.
+pub(super) fn text(sent: &Sent, more: u64) -> String {
+    format!("{}:{}:{}", sent.value, sent.key, "x".repeat(usize::try_from(more).unwrap()))
+}
+
+pub(super) fn of_producer(id: i64, epoch: i16, base_sequence: i32) -> BatchBuilder {
+    let mut builder = BatchBuilder::new();
+    builder.set_producer(Producer { id, epoch, base_sequence });
+    builder
+}
+
+/// A batch of these records.
+pub(super) fn made(mut builder: BatchBuilder, sent: &[Sent], texts: &[String]) -> Bytes {
+    for (offset, (sent, text)) in (0..).zip(sent.iter().zip(texts)) {
+        let (key, value) = (Bytes::from(sent.key.to_string()), Bytes::copy_from_slice(text.as_bytes()));
+        let record = Record { offset, timestamp: sent.at_ms, key: Some(key), value: Some(value), ..Record::default() };
+        let _ = builder.push(&record.as_ref()).unwrap();
+    }
+    builder.finish(Codec::None, None).unwrap()
 }

@@ -1,5 +1,7 @@
 //! Lives of the broker: how they end, and what the next one begins with.
+use super::clients::made;
 use super::*;
+use crate::record::BatchBuilder;
 
 impl World {
     pub async fn stop(&mut self) -> StopReport {
@@ -17,6 +19,7 @@ impl World {
         }
         if ending == Ending::Clean {
             released = self.stop_or_die().await;
+            assert!(!released || self.damaged.is_none(), "released, and something is damaged");
         }
         self.log().0.core.fence.end("the model ends this life");
         self.client.end();
@@ -25,10 +28,11 @@ impl World {
         }
         let log = self.log.take().unwrap();
         self.fs = match lost {
-            true => FaultyFs::new(),
+            true => self.new_disk(),
             false => self.disk_after(ending == Ending::PowerCut),
         };
         drop(log);
+        self.disk_stays_full_or_not();
         self.start(lost).await;
         if lost && !released {
             self.forget_what_was_lost().await;
@@ -64,12 +68,12 @@ impl World {
     }
 
     /// The disk as the next life finds it.
-    fn disk_after(&self, power_cut: bool) -> FaultyFs {
+    pub(super) fn disk_after(&self, power_cut: bool) -> FaultyFs {
         if power_cut || self.fs.is_off() { self.fs.crash(&self.random) } else { self.fs.after_kill() }
     }
 
     /// Starts the broker on its own disk, which has to succeed; some starts die on the way, or find the store bad.
-    async fn start(&mut self, take_over: bool) {
+    pub(super) async fn start(&mut self, take_over: bool) {
         for tries in 1.. {
             let (mut patience, mut killed) = (Duration::from_secs(600), false);
             match self.below(10) {
@@ -97,7 +101,7 @@ impl World {
                 Ok(Err(error)) => {
                     self.note(format!("the start ends: {error}"));
                     let refused = self.sky == Sky::Denied || matches!(error, OpenError::Unavailable(_));
-                    let excused = self.power_is_off() || self.store_is_bad() && refused;
+                    let excused = self.power_is_off() || self.is_full || self.store_is_bad() && refused;
                     assert!(excused, "the true disk does not start: {error}");
                     if !self.power_is_off() {
                         self.heal().await;
@@ -112,7 +116,14 @@ impl World {
             self.happened.insert("died in a start");
             self.client.end();
             self.fs = self.disk_after(false);
+            self.is_full = false;
         }
+    }
+
+    fn new_disk(&mut self) -> FaultyFs {
+        self.is_full = false;
+        self.damaged = None;
+        FaultyFs::new()
     }
 
     /// What was sealed is what a manifest says below the gap that the loss left.
@@ -138,7 +149,7 @@ impl World {
     }
 
     /// What a state item says after a restart is what was acknowledged, or what was sent and not answered.
-    fn settle_state(&mut self, lost: bool) {
+    pub(super) fn settle_state(&mut self, lost: bool) {
         let items: BTreeMap<String, u64> =
             self.log().state_items().into_iter().map(|(key, value)| (key, value.read().unwrap())).collect();
         if !lost {
@@ -159,7 +170,7 @@ impl World {
 
     pub async fn on_an_empty_disk(&mut self) {
         self.client.end();
-        self.fs = FaultyFs::new();
+        self.fs = self.new_disk();
         self.log = Some(self.opened(false).await.unwrap());
         self.settle_state(false);
     }
@@ -173,9 +184,9 @@ impl World {
         self.power_stays();
         let other = if old_copy { self.fs.after_kill() } else { FaultyFs::new() };
         let Some((place, partition)) = self.any_place() else { return };
-        let sent = Sent { value: self.value(), transaction: None };
-        let pending = partition.append(batch(&[(1_000, &format!("{}:", sent.value))]), None);
-        if self.appended(&place, vec![sent], pending).await.is_none() || self.log().seal(None).await.is_err() {
+        let (sent, texts) = self.records(None);
+        let pending = partition.append(made(BatchBuilder::new(), &sent, &texts), None);
+        if self.appended(&place, sent, pending).await.is_none() || self.log().seal(None).await.is_err() {
             return;
         }
         self.log().0.core.fence.end("the model ends this life");
@@ -189,29 +200,52 @@ impl World {
         self.restart(Ending::Killed).await;
     }
 
-    /// Another broker takes the bucket over while this one runs: it stops soon, and nothing of it comes after.
+    /// Another broker takes the bucket over while this one runs, or while nothing that it does gets through to the store: it stops
+    /// soon, and nothing of it comes after, though it was about to seal and to delete a topic.
     pub async fn is_taken_over(&mut self) {
         if self.power_is_off() {
             return;
         }
-        self.heal().await;
+        if self.store_is_bad() && self.sky != Sky::Ambiguous {
+            self.heal().await;
+        }
         self.power_stays();
-        let old = self.log.take().unwrap();
-        let client = self.client.clone();
-        self.fs = FaultyFs::new();
-        self.log = Some(self.opened(true).await.unwrap());
+        let (old, client) = (self.log.take().unwrap(), self.client.clone());
+        let held = self.below(2) == 0;
+        client.hold(held);
+        let doing = held.then(|| {
+            let (old, topic) = (old.clone(), self.topics().into_iter().next());
+            tokio::spawn(async move {
+                let (_, deleted) = tokio::join!(old.seal(None), old.delete_topic(topic.as_deref().unwrap_or_default()));
+                deleted.is_ok()
+            })
+        });
+        self.fs = self.new_disk();
+        self.start(true).await;
+        self.power_stays();
         self.forget_what_was_lost().await;
         self.settle_state(true);
         for place in self.truths.keys().cloned().collect::<Vec<_>>() {
             let Some(partition) = old.partition(&place.0, place.1) else { continue };
-            let value = self.value();
-            if let Ok(pending) = partition.append(batch(&[(1_000, &format!("{value}:"))]), None) {
+            let (sent, texts) = self.records(None);
+            if let Ok(pending) = partition.append(made(BatchBuilder::new(), &sent, &texts), None) {
                 // Acknowledged or not: it is in the old WAL only, and is never seen again.
                 let _ = tokio::time::timeout(Duration::from_secs(1), pending.durable()).await;
             }
         }
+        if held {
+            let seconds = self.below(25);
+            self.pass(Duration::from_secs(seconds)).await;
+            self.note(format!("what the old owner was doing goes on after {seconds} s"));
+            client.hold(false);
+            self.happened.insert("held back");
+        }
         self.pass(Duration::from_secs(15)).await;
         assert!(old.0.core.fence.reason().is_some(), "a broker whose bucket another one owns goes on");
+        if let Some(doing) = doing {
+            let deleted = tokio::time::timeout(Duration::from_secs(60), doing).await;
+            assert!(!matches!(deleted, Ok(Ok(true))), "a broker whose bucket another one owns deletes a topic");
+        }
         client.end();
         self.happened.insert("fenced");
     }

@@ -1,9 +1,11 @@
 //! Topics that come, go and grow.
 use super::*;
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+/// The first two are as all topics are.
+pub(super) const NAMES: [&str; 4] = ["a", "b", "compacted", "retained"];
+const RETENTION_MS: i64 = 200_000;
 /// Most partitions of a topic.
-const PARTITIONS_MAX: i32 = 3;
+const PARTITIONS_MAX: i32 = 2;
 
 impl World {
     pub(super) fn topics(&self) -> BTreeSet<String> {
@@ -11,12 +13,12 @@ impl World {
     }
 
     pub(super) async fn create(&mut self, name: &str) {
-        let created = self.log().create_topic(new_topic(name)).await;
+        let created = self.log().create_topic(NewTopic { settings: settings_of(name), ..new_topic(name) }).await;
         self.note(format!("topic {name} is created: {:?}", created.as_ref().map(|_| ())));
         match created {
             Ok(_) => {
                 self.doubtful.remove(name);
-                self.truths.insert(Place(name.to_owned(), 0), Truth::default());
+                self.truths.insert(Place(name.to_owned(), 0), Truth::of(policy_of(name)));
             }
             Err(TopicError::Storage(_) | TopicError::NotServing(_)) => drop(self.doubtful.insert(name.to_owned())),
             Err(TopicError::Exists(_)) if self.doubtful.contains(name) => {}
@@ -37,6 +39,7 @@ impl World {
 
     fn is_gone(&mut self, name: &str) {
         self.doubtful.remove(name);
+        self.damaged.take_if(|damage| damage.is_of(name));
         self.truths.retain(|place, _| place.0 != name);
         self.producers.retain(|(_, place), _| place.0 != name);
         self.open.iter_mut().for_each(|transaction| transaction.places.retain(|place, _| place.0 != name));
@@ -44,7 +47,7 @@ impl World {
 
     pub async fn delete_or_create_a_topic(&mut self) {
         let topics = self.topics();
-        if topics.len() > 2 {
+        if topics.len() > 3 {
             let at = usize::try_from(self.below(topics.len() as u64)).unwrap();
             self.delete(topics.iter().nth(at).unwrap()).await;
         } else if let Some(name) = NAMES.into_iter().find(|name| !topics.contains(*name)) {
@@ -63,7 +66,7 @@ impl World {
         let grown = self.log().create_partitions(name, now + 1, false).await;
         self.note(format!("topic {name} grows to {} partitions: {grown:?}", now + 1));
         match grown {
-            Ok(()) => drop(self.truths.insert(Place(name.clone(), now), Truth::default())),
+            Ok(()) => drop(self.truths.insert(Place(name.clone(), now), Truth::of(policy_of(name)))),
             Err(TopicError::Storage(_) | TopicError::NotServing(_)) => drop(self.doubtful.insert(name.clone())),
             Err(error) if self.doubtful.contains(name) => self.note(format!("it is in doubt: {error}")),
             Err(error) => panic!("topic {name} does not grow: {error}"),
@@ -84,9 +87,23 @@ impl World {
                 let place = Place(topic.name.clone(), number);
                 if !self.truths.contains_key(&place) {
                     assert!(self.doubtful.contains(&topic.name), "{place} is there, and nobody asked for it");
-                    self.truths.insert(place, Truth::default());
+                    self.truths.insert(place, Truth::of(policy_of(&topic.name)));
                 }
             }
         }
     }
+}
+
+fn policy_of(name: &str) -> Policy {
+    Policy { compacts: name == "compacted", retention_ms: (name == "retained").then_some(RETENTION_MS) }
+}
+
+fn settings_of(name: &str) -> BTreeMap<String, String> {
+    let retention_ms = RETENTION_MS.to_string();
+    let settings: &[(&str, &str)] = match name {
+        "compacted" => &[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01")],
+        "retained" => &[("retention.ms", &retention_ms)],
+        _ => &[],
+    };
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

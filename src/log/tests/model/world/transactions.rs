@@ -1,4 +1,5 @@
 //! Transactions over several partitions.
+use super::clients::{made, of_producer};
 use super::*;
 
 impl World {
@@ -8,23 +9,26 @@ impl World {
         if self.open.len() <= at {
             self.names += 1;
             let producer_id = (1 << 40) + i64::try_from(self.names).unwrap();
-            self.open.push(Transaction { number: self.names, producer_id, places: BTreeMap::new() });
+            let epoch = [0, i16::MAX - 1, i16::MAX][usize::try_from(self.below(3)).unwrap()];
+            self.open.push(Transaction { number: self.names, producer_id, epoch, places: BTreeMap::new() });
         }
         let at = at.min(self.open.len() - 1);
-        let Transaction { number, producer_id, places } = self.open[at].clone();
+        let Transaction { number, producer_id, epoch, places } = self.open[at].clone();
         let sequence = places.get(&place).copied().unwrap_or(0);
         if sequence < 0 {
             return;
         }
-        let value = self.value();
-        let pending = partition.append_transactional(part(producer_id, sequence, &self.text(value)), None);
+        let (sent, texts) = self.records(Some(number));
+        let mut builder = of_producer(producer_id, epoch, sequence);
+        builder.set_transactional();
+        let pending = partition.append_transactional(made(builder, &sent, &texts), None);
         if let Err(error @ (AppendError::OutOfOrderSequence { .. } | AppendError::ProducerFenced { .. })) = &pending {
             panic!("{place}: transaction {number} goes on with sequence {sequence}: {error}");
         }
         let accepted = pending.is_ok();
-        let sent = vec![Sent { value, transaction: Some(number) }];
+        let count = i32::try_from(sent.len()).unwrap();
         let next = match self.appended(&place, sent, pending).await {
-            Some(_) => sequence + 1,
+            Some(_) => sequence + count,
             None if accepted => -1,
             None => return,
         };
@@ -41,9 +45,10 @@ impl World {
     }
 
     async fn end(&mut self, at: usize, outcome: Outcome) {
-        let Transaction { number, producer_id, places } = self.open[at].clone();
+        let Transaction { number, producer_id, epoch, places } = self.open[at].clone();
         let partitions: Vec<Partition> = places.keys().filter_map(|place| self.partition(place)).collect();
-        let end = TransactionEnd { producer_id, producer_epoch: 0, outcome };
+        // With the end the next transaction gets an epoch of its own, where there is one.
+        let end = TransactionEnd { producer_id, producer_epoch: epoch.saturating_add(1), outcome };
         let committed = u64::from(outcome == Outcome::Committed);
         let item = (format!("txn/{number}"), Some(Json::of(&committed)));
         let result = match self.log().end_transaction(end, partitions, vec![item]) {
