@@ -40,15 +40,11 @@ async fn case(seed: u64, happened: &mut Happened) {
         world.judge().await;
     }
     // With the store back and nothing open, everything is sealed and released soon.
-    world.heal().await;
     world.disk_has_room();
-    world.power_stays();
-    if world.power_is_off() {
-        world.restart(Ending::PowerCut).await;
-    }
+    has_power(&mut world).await;
     world.mend().await;
+    has_power(&mut world).await;
     world.heal().await;
-    world.power_stays();
     world.pass(Duration::from_secs(10)).await; // so that a store that refused is asked again
     world.end_all_transactions().await;
     world.pass(Duration::from_secs(20 * 60)).await;
@@ -61,6 +57,15 @@ async fn case(seed: u64, happened: &mut Happened) {
     world.judge().await;
     for what in world.happened() {
         *happened.entry(what).or_default() += 1;
+    }
+}
+
+/// From now on the power stays.
+async fn has_power(world: &mut World) {
+    world.power_stays();
+    while world.power_is_off() {
+        world.restart(Ending::PowerCut).await;
+        world.power_stays();
     }
 }
 
@@ -81,9 +86,9 @@ async fn step(world: &mut World) {
         }
         77..=79 => world.turn_the_store().await,
         80 => world.fill_the_disk(),
-        81 => world.damage_a_batch().await,
-        82 => world.mend().await,
-        83..=84 => world.delete_or_create_a_topic().await,
+        81..=82 => world.damage_a_batch().await,
+        83 => world.mend().await,
+        84 => world.delete_or_create_a_topic().await,
         85..=86 => world.is_taken_over().await,
         87 => world.jump().await,
         88..=90 => world.restart(Ending::Clean).await,

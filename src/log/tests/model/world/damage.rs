@@ -58,7 +58,10 @@ impl World {
         self.power_stays();
         self.pass(Duration::from_secs(3)).await; // an acknowledged group has a successor by now
         let Some((place, partition)) = self.any_place() else { return };
-        let spans: Vec<_> = partition.state().hot.from(0).filter(|span| span.role != Role::Control).copied().collect();
+        // Mostly what is not sealed: nothing of the rest is lost.
+        let from = if self.below(3) == 0 { 0 } else { partition.state().sealed_end };
+        let spans: Vec<_> =
+            partition.state().hot.from(from).filter(|span| span.role != Role::Control).copied().collect();
         if spans.is_empty() {
             return;
         }

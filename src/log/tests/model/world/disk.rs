@@ -36,9 +36,10 @@ impl World {
     }
 
     fn bound_the_disk(&mut self) {
+        self.fs.set_left_by_others(None);
         let space = self.fs.space(std::path::Path::new("/disk")).unwrap();
         let more = self.below(2 * FILE_BYTES);
-        self.fs.set_capacity(self.is_full.then_some(space.total - space.free + more));
+        self.fs.set_left_by_others(self.is_full.then_some(space.total - space.free + more));
         if self.is_full {
             self.happened.insert("full disk");
         }

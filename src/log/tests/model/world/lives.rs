@@ -101,7 +101,7 @@ impl World {
                 Ok(Err(error)) => {
                     self.note(format!("the start ends: {error}"));
                     let refused = self.sky == Sky::Denied || matches!(error, OpenError::Unavailable(_));
-                    let excused = self.power_is_off() || self.is_full || self.store_is_bad() && refused;
+                    let excused = self.power_is_off() || self.store_is_bad() && refused;
                     assert!(excused, "the true disk does not start: {error}");
                     if !self.power_is_off() {
                         self.heal().await;
