@@ -330,6 +330,7 @@ impl Registry {
                 live.by_id.remove(&topic.info.id);
                 live.partitions -= topic.partitions.len();
             }
+            self.count(&live);
             gone
         };
         gone.iter().flat_map(|t| &t.partitions).for_each(|p| p.close(Closed::Deleted));
@@ -401,8 +402,12 @@ impl Registry {
         if let Some(old) = live.by_name.insert(topic.name.clone(), Live { info: info.clone(), partitions }) {
             live.partitions -= old.partitions.len();
         }
-        self.core.metrics.partitions.set(i64::try_from(live.partitions).unwrap_or(i64::MAX));
+        self.count(&live);
         info
+    }
+
+    fn count(&self, live: &Index) {
+        self.core.metrics.partitions.set(i64::try_from(live.partitions).unwrap_or(i64::MAX));
     }
 
     fn failed(&self, error: archive::topics::TopicError) -> TopicError {

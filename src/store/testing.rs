@@ -7,9 +7,11 @@ use crate::base::{Clock, Metrics, Random};
 
 mod faulty;
 mod memory;
+mod weather;
 
 pub use faulty::{Call, Fault, Faulty};
 pub use memory::Memory;
+pub use weather::Weather;
 
 /// A store over `objects` with seeded randomness, and a clock that stands at the time of the call: it never sleeps between
 /// attempts, and gives up after fifty, however slow the machine is.

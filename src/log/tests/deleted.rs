@@ -72,3 +72,16 @@ async fn many_deletions_cost_one_version_of_the_manifest() {
     assert_eq!(partition.0.archive.head().log_start, 10);
     log.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metric_of_partitions_falls_with_a_deleted_topic() {
+    let place = Place::new();
+    let log = place.open().await;
+    for (name, partitions) in [("stays", 2), ("goes", 3)] {
+        log.create_topic(NewTopic { partitions: Some(partitions), ..new_topic(name) }).await.unwrap();
+    }
+    assert_eq!(log.0.core.metrics.partitions.get(), 5);
+    log.delete_topic("goes").await.unwrap();
+    assert_eq!(log.0.core.metrics.partitions.get(), 2);
+    log.stop().await;
+}

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use object_store::{
 };
 use tokio::task::yield_now;
 
-use super::Memory;
+use super::{Memory, Weather};
 use crate::base::Clock;
 use crate::store::{Objects, Store};
 
@@ -60,6 +61,9 @@ pub enum Fault {
     Stale(u64),
 }
 
+/// How often a call that is held back looks whether it still is.
+const HELD: Duration = Duration::from_millis(10);
+
 /// The store; see the module's header. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Faulty {
@@ -68,6 +72,8 @@ pub struct Faulty {
     hidden: Arc<[String]>,
     /// Whether the client that this is has ended; others go on.
     ended: Arc<AtomicBool>,
+    /// Whether calls of this client are held back; others go on.
+    held: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +88,7 @@ enum Creation {
 struct State {
     creation: Creation,
     hanging: BTreeSet<Call>,
+    weather: Option<Weather>,
     calls: u64,
     away: bool,
     next: BTreeMap<Call, VecDeque<Fault>>,
@@ -117,12 +124,17 @@ impl Faulty {
 
     /// The same store, seen by a client that may end before others.
     pub fn client(&self) -> Self {
-        Self { ended: Arc::default(), ..self.clone() }
+        Self { ended: Arc::default(), held: Arc::default(), ..self.clone() }
     }
 
     /// This client has ended: none of its calls that is not applied yet ever will be, and none is answered.
     pub fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// While true, no call of this client goes any further, be it before it is applied or before it is answered.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
     }
 
     /// The same store, seen by a client whose listings do not show `paths`.
@@ -140,6 +152,11 @@ impl Faulty {
         self.state().at.insert(call, fault);
     }
 
+    /// From now on calls meet what `weather` says, beside the faults that were asked for by number.
+    pub fn weather(&self, weather: Weather) {
+        self.state().weather = Some(weather);
+    }
+
     /// Takes back every fault not yet used, and applies what is late.
     pub async fn heal(&self) {
         let late: Vec<_> = {
@@ -147,6 +164,8 @@ impl Faulty {
             state.next.clear();
             state.at.clear();
             state.away = false;
+            state.hanging.clear();
+            state.weather = None;
             state.late.drain(..).collect()
         };
         for (_, path, bytes) in late {
@@ -200,10 +219,7 @@ impl Faulty {
 
     /// Counts a call, applies what is late, and says what is to happen.
     async fn enter(&self, call: Call, path: &Path) -> Option<Fault> {
-        yield_now().await;
-        if self.ended.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
+        self.pause().await;
         let (due, fault) = {
             let mut state = self.state();
             let number = state.calls;
@@ -214,7 +230,11 @@ impl Faulty {
             state.late = late;
             let fault = match state.away {
                 true => Some(Fault::Failed),
-                false => state.at.remove(&number).or_else(|| state.next.get_mut(&call)?.pop_front()),
+                false => state
+                    .at
+                    .remove(&number)
+                    .or_else(|| state.next.get_mut(&call)?.pop_front())
+                    .or_else(|| state.weather.as_ref()?.fault(call)),
             };
             let fault = match (call, fault) {
                 (Call::Create, Some(Fault::Conflict | Fault::Late(_))) | (Call::List, Some(Fault::Stale(_))) => fault,
@@ -231,6 +251,22 @@ impl Faulty {
             std::future::pending::<()>().await;
         }
         fault
+    }
+
+    /// Gives way to other tasks, for as long as the weather says; a client that has ended goes no further.
+    async fn pause(&self) {
+        let pause = self.state().weather.as_ref().map(Weather::pause).unwrap_or_default();
+        if pause.is_zero() {
+            yield_now().await;
+        } else {
+            tokio::time::sleep(pause).await;
+        }
+        while self.held.load(Ordering::SeqCst) && !self.ended.load(Ordering::SeqCst) {
+            tokio::time::sleep(HELD).await;
+        }
+        if self.ended.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn apply_create(&self, path: &Path, bytes: Bytes) -> Result<PutResult> {
@@ -269,7 +305,7 @@ impl Faulty {
             }
             Some(_) => Err(failure(fault, path)),
         };
-        yield_now().await;
+        self.pause().await;
         result
     }
 
@@ -283,7 +319,7 @@ impl Faulty {
             }
             Some(_) => Err(failure(fault, path)),
         };
-        yield_now().await;
+        self.pause().await;
         result
     }
 

@@ -78,6 +78,8 @@ struct Disk {
     cut_at: Option<u64>,
     power_off: bool,
     capacity: Option<u64>,
+    /// What others leave of it.
+    left: Option<u64>,
     delay: Duration,
     boot: u64,
     device: u64,
@@ -103,6 +105,11 @@ impl FaultyFs {
     /// The disk holds `bytes` and no more (`None`: no limit).
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.disk().capacity = bytes;
+    }
+
+    /// Files of others leave no more than `bytes` of the disk (`None`: there are none).
+    pub fn set_left_by_others(&self, bytes: Option<u64>) {
+        self.disk().left = bytes;
     }
 
     /// The `nth` operation of this kind from now on (0: the next) meets `fault`.
@@ -180,6 +187,14 @@ impl FaultyFs {
         }
     }
 
+    /// The sector with this byte of a file can be read again, as from a copy.
+    pub fn replace_sector(&self, path: &Path, at: u64) {
+        let mut disk = self.disk();
+        if let Some(&inode) = disk.names.get(path) {
+            disk.inodes[inode].unreadable.remove(&(usize::try_from(at).unwrap_or(usize::MAX) / SECTOR));
+        }
+    }
+
     /// Paths of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.disk().names.keys().cloned().collect()
@@ -249,6 +264,14 @@ impl Disk {
         self.history.push(names);
     }
 
+    fn total(&self) -> u64 {
+        self.capacity.unwrap_or(1 << 50)
+    }
+
+    fn free(&self) -> u64 {
+        self.left.unwrap_or(u64::MAX).min(self.total()).saturating_sub(self.used())
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|&at| self.inodes[at].live.len() as u64).sum()
     }
@@ -279,7 +302,7 @@ impl File for FaultyFile {
         let fault = disk.meet(Op::Write)?;
         let at = usize::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let grows = (at + buf.len()).saturating_sub(disk.inodes[self.inode].live.len()) as u64;
-        if disk.capacity.is_some_and(|capacity| grows > 0 && disk.used() + grows > capacity) {
+        if grows > disk.free() {
             return Err(io::Error::from_raw_os_error(28));
         }
         let n = match fault {
@@ -395,8 +418,7 @@ impl FileSystem for FaultyFs {
 
     fn space(&self, _dir: &Path) -> io::Result<DiskSpace> {
         let disk = self.disk();
-        let total = disk.capacity.unwrap_or(1 << 50);
-        Ok(DiskSpace { free: total.saturating_sub(disk.used()), total })
+        Ok(DiskSpace { free: disk.free(), total: disk.total() })
     }
 
     fn id(&self, path: &Path) -> io::Result<(u64, u64)> {
