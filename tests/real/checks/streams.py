@@ -74,9 +74,10 @@ def internal(broker):
     names = [name for name in broker.esker("topic", "list").stdout.split() if name.startswith("streams-")]
     changelogs = [name for name in names if name.endswith("-changelog")]
     repartitions = [name for name in names if name.endswith("-repartition")]
+    is_compacted = lambda name: sql.sealed(broker, name) and sql.over(broker, [name], COMPACTED.format(name)) == [(True,)]
     deadline = time.monotonic() + TIDY_S
     while True:
-        whole = [name for name in changelogs if sql.over(broker, [name], COMPACTED.format(name)) != [(True,)]]
+        whole = [name for name in changelogs if not is_compacted(name)]
         whole += [name for name in repartitions if not any(low for low, _ in contents.bounds(broker, name, PARTITIONS))]
         if not whole:
             return f"{len(changelogs)} and {len(repartitions)} topics"

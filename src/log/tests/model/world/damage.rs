@@ -60,8 +60,7 @@ impl World {
         let Some((place, partition)) = self.any_place() else { return };
         // Mostly what is not sealed: nothing of the rest is lost.
         let from = if self.below(3) == 0 { 0 } else { partition.state().sealed_end };
-        let spans: Vec<_> =
-            partition.state().hot.from(from).filter(|span| span.role != Role::Control).copied().collect();
+        let spans: Vec<_> = partition.state().hot.from(from).filter(|span| span.role != Role::Control).collect();
         if spans.is_empty() {
             return;
         }
