@@ -9,6 +9,7 @@ use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
 mod away;
+mod beginnings;
 mod broker_settings;
 mod compaction;
 mod condensed;
