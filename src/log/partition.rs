@@ -262,6 +262,21 @@ impl Partition {
         }
     }
 
+    /// About how many records readers have before them at `offset`, out of what is in memory: what compaction took, gaps and
+    /// lost ranges do not count, except that a page of the manifest which the offset cuts counts from its end. What is not
+    /// sealed counts by its offsets.
+    pub fn records_from(&self, offset: i64) -> i64 {
+        let view = self.0.archive.view();
+        let state = self.state();
+        let ends = state.ends();
+        let from = offset.max(ends.log_start);
+        let sealed = i64::try_from(view.manifest().records_from(from)).unwrap_or(i64::MAX);
+        let from = from.max(view.manifest().next);
+        let lost = state.lost.iter().map(|lost| lost.next.min(ends.high_watermark) - lost.first.max(from));
+        let lost: i64 = lost.filter(|offsets| *offsets > 0).sum();
+        sealed.saturating_add((ends.high_watermark - from - lost).max(0))
+    }
+
     /// Whether its settings let old records be deleted: a topic that is only compacted keeps the newest of each key.
     pub fn is_deleted_from(&self) -> bool {
         self.settings().deletes

@@ -15,6 +15,7 @@ mod compaction;
 mod condensed;
 mod damage;
 mod deleted;
+mod lags;
 mod model;
 mod one_thread;
 mod restarts;
