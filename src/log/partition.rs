@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 pub(super) use self::state::{Closed, LogStartMove, State};
 use super::cold::EntryLookup;
 use super::core::Core;
-use super::entries::OwnEntries;
+use super::entries::Versions;
 use super::hot::Span;
 use super::recovery::Beginning;
 use super::settings::TopicSettings;
@@ -45,6 +45,7 @@ pub(super) struct Inner {
     pub(super) number: i32,
     pub(super) archive: PartitionArchive,
     pub(super) entries: Arc<dyn EntryLookup>,
+    pub(super) versions: Versions,
     /// One seal at a time.
     pub(super) sealing: tokio::sync::Mutex<()>,
     /// When it was last said that something cannot be read (monotonic).
@@ -74,7 +75,8 @@ impl Partition {
             topic,
             topic_id: manifest.topic_id,
             number: manifest.partition,
-            entries: Arc::new(OwnEntries(archive.clone())),
+            entries: Arc::new(Versions::Own(archive.clone())),
+            versions: Versions::Own(archive.clone()),
             archive,
             sealing: tokio::sync::Mutex::default(),
             complained: Mutex::default(),

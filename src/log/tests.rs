@@ -16,6 +16,7 @@ mod condensed;
 mod damage;
 mod deleted;
 mod lags;
+mod looks;
 mod model;
 mod one_thread;
 mod restarts;
