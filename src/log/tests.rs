@@ -19,6 +19,7 @@ mod lags;
 mod looks;
 mod model;
 mod one_thread;
+mod pressed;
 mod restarts;
 mod state;
 mod tiers;

@@ -85,7 +85,7 @@ pub(super) struct Mover {
     collector: tokio::sync::Mutex<Collector>,
     /// Held while partitions are looked at for what could be compacted or merged.
     rewriting: tokio::sync::Mutex<rewrite::Known>,
-    releasing: Arc<tokio::sync::Mutex<()>>,
+    pub(in crate::log) releasing: Arc<tokio::sync::Mutex<()>>,
     condensing: Arc<tokio::sync::Mutex<()>>,
     retaining: Arc<tokio::sync::Mutex<()>>,
     /// WAL files of which much was needed, and when they were looked at.
@@ -370,7 +370,7 @@ impl Mover {
     }
 
     /// Where the newest state version says that R is.
-    fn released_below(&self) -> u64 {
+    pub(in crate::log) fn released_below(&self) -> u64 {
         let head = self.state.head();
         if head.r.wal_id == self.wal_id { head.r.group } else { 0 }
     }
