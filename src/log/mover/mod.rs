@@ -449,14 +449,16 @@ impl Mover {
         }
     }
 
-    /// Which frames of the WAL are needed: what is not sealed, and changes of state that no version holds. Of a partition that is
+    /// Which frames of the WAL are needed: what is not sealed, and changes of state that no version holds, unless each of their
+    /// items has a later value in the WAL. Of a partition that is
     /// not known all are, unless the chain of its topic says that it is gone.
     fn needed(&self) -> impl Fn(&FrameMeta, u64) -> bool + Send + 'static {
         let r = self.released_below();
+        let (newest, known) = self.core.state.behind().newest_groups();
         let registry = self.registry.clone();
         move |meta, group| {
             if meta.kind == FrameKind::STATE {
-                return group >= r;
+                return group >= r && (group > known || newest.contains(&group));
             }
             let Some(partition) = registry.partition_by_id(meta.topic_id, meta.partition) else {
                 return !registry.is_gone(meta.topic_id);
