@@ -318,7 +318,7 @@ fn claim_of(
             born: id.born,
             last_group: recovered.last_group,
             last_crc: recovered.rest.last_crc,
-            followed: recovered.torn.is_some() || recovered.newer_beyond,
+            followed: recovered.torn.is_some() || recovered.beyond.is_some(),
             ends: found.ends(),
             next_wal_id: next_wal_id(fs, &options.data_dir, Some(id.wal_id), env),
             may_be_short: found.may_be_short(),

@@ -18,8 +18,9 @@ pub struct Recovered {
     pub last_group: u64,
     /// Its CRC.
     pub last_crc: u32,
-    /// Whether something newer than the end follows it, or a block that cannot be read: a copy from before has nothing there.
-    pub newer_beyond: bool,
+    /// What follows the end, where that is newer than it or cannot be read; a copy from before has nothing there. It is damage
+    /// if the group at the end was acknowledged, else it is what looks like a torn tail.
+    pub beyond: Option<Damage>,
     /// A last group that was never acknowledged; [`super::Wal::start`] cuts it.
     pub torn: Option<Torn>,
     /// Damage that was accepted, or that leaves the directory of its group intact.
@@ -192,7 +193,7 @@ fn read(
         os_tail_uncertain: scanned.os_tail_uncertain(fs.boot()),
         bytes: scanned.bytes,
         files: scanned.files.into_iter().map(|f| f.stat).collect(),
-        newer_beyond: scanned.newer_beyond,
+        beyond: scanned.beyond,
         torn: scanned.torn,
         damage: scanned.damage,
         rest,
