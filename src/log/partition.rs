@@ -26,6 +26,7 @@ use crate::base::{BytePermit, Current, Uuid};
 use crate::record::{CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
+mod expansion;
 mod gap;
 mod log_start;
 mod state;
@@ -207,6 +208,7 @@ impl Partition {
         let epoch = self.0.core.leader_epoch();
         let stamped = crate::record::stamp(&batch, &checked.header, base, epoch, append_time);
         self.hand_to_wal(&checked, stamped, base, last, now_ms, permit)?;
+        state.expansion.learn(checked.payload_bytes, batch.len() as u64);
         Ok(state.appended(&checked, base, last, now_ms, append_time, epoch))
     }
 

@@ -533,6 +533,7 @@ impl Partition {
         let first = state.hot.from(from).next();
         Some(Unsealed {
             bytes: state.unsealed_bytes,
+            payload: state.expansion.payload_of(state.unsealed_bytes),
             oldest_ms: first.map_or(0, |s| s.append_time),
             group: first.map_or(0, |s| s.position.group),
         })

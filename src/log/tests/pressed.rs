@@ -103,3 +103,27 @@ async fn a_release_that_waited_does_not_pass_a_topic_made_meanwhile() {
     assert!(released > 0 && released <= first, "R {released} passes group {first}, which is not sealed");
     log.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_seal_is_due_when_enough_payload_is_there_however_small_it_is_packed() {
+    let world = World::new();
+    let log = world.open(3_600_000).await;
+    let settings = BTreeMap::from([("esker.seal.bytes".to_owned(), (1 << 20).to_string())]);
+    log.create_topic(NewTopic { settings, ..new_topic("t") }).await.unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    let packed = || {
+        let mut builder = crate::record::BatchBuilder::new();
+        let value = Some(Bytes::from(vec![b'x'; 100 << 10]));
+        let _ = builder.push(&Record { value, timestamp: 1_000, ..Record::default() }.as_ref()).unwrap();
+        builder.finish(crate::record::Codec::Lz4, None).unwrap()
+    };
+    assert!(packed().len() < 4 << 10);
+    for sealed in [false, true] {
+        for _ in 0..10 {
+            partition.append(packed(), None).unwrap().durable().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(world.uploads() > 0, sealed);
+    }
+    log.stop().await;
+}
