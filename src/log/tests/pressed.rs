@@ -71,9 +71,10 @@ async fn retention_that_waits_for_the_store_stops_no_seal() {
     drop(log);
     let log = world.open(60_000).await;
     world.bucket.hang(Call::Get);
+    let so_far = world.bucket.log().len();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let asked = world.bucket.log();
-    let asked = asked.iter().any(|(call, path)| *call == Call::Get && path.contains("/page-"));
+    let asked = asked[so_far..].iter().any(|(call, path)| *call == Call::Get && path.contains("/page-"));
     assert!(asked, "retention waits for a page of the manifest");
     let before = world.uploads();
     append(&log, "other", &[(1, "due in a minute")]).await;
