@@ -148,12 +148,23 @@ pub async fn claim(survey: &Survey, claim: &Claim) -> Result<Ownership, OwnerErr
     }
 }
 
+/// Whether a new WAL begins on the disk, if the claim is granted. Its id is kept on the disk before the claim is made, so that
+/// a start which is cut off goes on.
+pub fn begins_wal(survey: &Survey, claim: &Claim) -> bool {
+    let known = match &claim.disk {
+        Disk::Empty { .. } => None,
+        Disk::Wal { wal_id, .. } => survey.greatest_mark(*wal_id),
+    };
+    let newest = survey.owner().map(|newest| Newest { epoch: newest.head.epoch, version: &newest.version });
+    decide::begins(claim, known.as_ref(), newest)
+}
+
 async fn look_at_disk(survey: &Survey, disk: &Disk) -> Result<DiskFacts, ArchiveError> {
-    let (Disk::Empty { wal_id } | Disk::Wal { wal_id, .. }) = disk;
-    let served = survey.state_wal() == Some(*wal_id);
+    let (Disk::Empty { wal_id: next } | Disk::Wal { next_wal_id: next, .. }) = disk;
+    let served = survey.state_wal() == Some(*next);
     Ok(match disk {
         Disk::Empty { .. } => DiskFacts { served, ..DiskFacts::default() },
-        Disk::Wal { ends, .. } => {
+        Disk::Wal { wal_id, ends, .. } => {
             DiskFacts { known: survey.greatest_mark(*wal_id), served, unsealed: survey.unsealed(ends).await? }
         }
     })

@@ -318,7 +318,10 @@ impl StateChain {
     async fn reread(&self, writer: &mut Writer) -> Result<(), CommitError> {
         let Inner { bucket, chain, ownership, .. } = &*self.0;
         let path = || bucket.store().url_of(chain.prefix());
-        let head = read_after(bucket, &writer.head).await?;
+        let head = match read_after(bucket, &writer.head).await {
+            Err(e) if e.is_damage() => return Err(ownership.judge(path(), e).await),
+            head => head?,
+        };
         if head.epoch() > ownership.epoch() {
             return Err(CommitError::Fenced { path: path(), epoch: Some(head.epoch()) });
         }

@@ -109,6 +109,7 @@ pub fn disk_of(ownership: &Ownership, last_group: u64, ends: BTreeMap<(Uuid, i32
         last_crc: 7,
         followed: false,
         ends,
+        next_wal_id: Uuid([0xee; 16]),
         may_be_short: false,
     }
 }

@@ -447,7 +447,10 @@ impl Topics {
     }
 
     async fn reread(&self, name: &str) -> Result<(), CommitError> {
-        let newest = read(&self.0.bucket, name).await?;
+        let newest = match read(&self.0.bucket, name).await {
+            Err(e) if e.is_damage() => return Err(self.0.ownership.judge(self.url(name), e).await),
+            newest => newest?,
+        };
         let epoch = self.0.ownership.epoch();
         if let Some(other) = newest.as_ref().filter(|newest| newest.head.epoch > epoch) {
             return Err(CommitError::Fenced { path: self.url(name), epoch: Some(other.head.epoch) });

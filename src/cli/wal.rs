@@ -88,10 +88,17 @@ fn options(data: &Path) -> Result<WalOptions, Failure> {
 
 fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions, yes: bool) -> Result<(), Failure> {
     let found = wal::survey(fs.clone(), options, &mut |_| {}).map_err(Failure::of)?;
-    let open: Vec<_> = found.damage.iter().filter(|damage| !damage.accepted).collect();
+    let mut open: Vec<_> = found.damage.iter().filter(|damage| !damage.accepted).collect();
     if open.is_empty() {
-        eprintln!("nothing is damaged: there is nothing to accept");
-        return Ok(());
+        open.extend(&found.beyond);
+        if open.is_empty() {
+            eprintln!("nothing is damaged: there is nothing to accept");
+            return Ok(());
+        }
+        eprintln!(
+            "The WAL ends in what looks like a torn tail, which was never acknowledged. Give it up as lost only if the broker \
+             refused to start because the bucket knows of groups that are not here."
+        );
     }
     let text: String = open.iter().map(|damage| format!("{damage}\n")).collect();
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::of_stdout)?;

@@ -61,8 +61,8 @@ pub trait Topics: Catalog + Send + Sync + 'static {
     /// A topic by id; `None` once it is deleted.
     fn topic(&self, id: Uuid) -> Option<Arc<TopicInfo>>;
 
-    /// The end of what readers see of a partition.
-    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64>;
+    /// About how many records readers of a partition have before them at `offset`.
+    fn records_from(&self, topic: &str, partition: i32, offset: i64) -> Option<i64>;
 }
 
 impl Topics for Log {
@@ -70,8 +70,8 @@ impl Topics for Log {
         self.topic_by_id(id)
     }
 
-    fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
-        Some(self.partition(topic, partition)?.ends().high_watermark)
+    fn records_from(&self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
+        Some(self.partition(topic, partition)?.records_from(offset))
     }
 }
 

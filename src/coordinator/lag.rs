@@ -32,17 +32,22 @@ impl Inner {
                 }
                 let Some(topic) = self.topics.topic(place.topic) else { continue };
                 let Ok(Some(committed)) = slot.offsets.get(place, false) else { continue };
-                let Some(end) = self.topics.high_watermark(&topic.name, place.partition) else { continue };
+                let lag = self.topics.records_from(&topic.name, place.partition, committed.offset);
+                let Some(lag) = lag else { continue };
                 let labels = vec![
                     ("group", group.to_string()),
                     ("topic", topic.name.clone()),
                     ("partition", place.partition.to_string()),
                 ];
-                lags.push((labels, end.saturating_sub(committed.offset).max(0)));
+                lags.push((labels, lag));
             }
         }
         vec![
-            Rows { name: "group_lag", help: "Offsets between a group's committed one and the end", rows: lags },
+            Rows {
+                name: "group_lag",
+                help: "Records between a group's committed offset and the end; gaps do not count",
+                rows: lags,
+            },
             Rows {
                 name: "group_lag_left_out",
                 help: "Partitions of groups whose lag is not shown, because there are too many",

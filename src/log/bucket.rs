@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use super::cold::{ColdReader, ColdRequest, ColdTarget, EntryLookup};
-use super::entries::ForeignEntries;
+use super::entries::Versions;
 use super::layout::entries_of;
 use super::read::read_error;
 use super::sealed::{Sealed, archive_error};
@@ -37,6 +37,7 @@ pub struct BucketPartition {
     topic: Arc<TopicInfo>,
     reader: PartitionReader,
     entries: Arc<dyn EntryLookup>,
+    versions: Versions,
 }
 
 impl BucketLog {
@@ -91,8 +92,9 @@ impl BucketLog {
     pub async fn partition_of(&self, topic: &Arc<TopicInfo>, partition: i32) -> Result<BucketPartition, ReadError> {
         let opened = PartitionReader::open(&self.bucket, &topic.name, topic.id, partition).await;
         let reader = opened.map_err(archive_error)?;
-        let entries = Arc::new(ForeignEntries(reader.clone()));
-        Ok(BucketPartition { log: self.clone(), topic: topic.clone(), reader, entries })
+        let versions = Versions::Foreign(reader.clone());
+        let entries = Arc::new(versions.clone());
+        Ok(BucketPartition { log: self.clone(), topic: topic.clone(), reader, entries, versions })
     }
 }
 
@@ -136,7 +138,7 @@ impl BucketPartition {
     /// [`ReadError::Storage`] and [`ReadError::Damaged`] name the object.
     pub async fn find(&self, query: OffsetQuery) -> Result<FoundOffset, ReadError> {
         let ends = self.ends();
-        let sealed = Sealed { view: self.reader.view(), cold: self.log.cold.clone(), target: self.target() };
+        let sealed = Sealed { versions: self.versions.clone(), cold: self.log.cold.clone(), target: self.target() };
         let at = |offset: i64| FoundOffset { offset, timestamp: -1, leader_epoch: -1 };
         let hit = match query {
             OffsetQuery::Earliest => return Ok(at(ends.log_start)),
@@ -158,6 +160,7 @@ impl BucketPartition {
     /// # Errors
     /// [`ReadError::Storage`] and [`ReadError::Damaged`] name the object.
     pub async fn layout(&self) -> Result<PartitionLayout, ReadError> {
+        let entries = entries_of(&self.versions, self.log.bucket.store()).await.map_err(archive_error)?;
         let view = self.reader.view();
         let ends = self.ends();
         Ok(PartitionLayout {
@@ -169,7 +172,7 @@ impl BucketPartition {
             high_watermark: ends.high_watermark,
             hot_bytes: 0,
             damaged: None,
-            entries: entries_of(&view, self.log.bucket.store()).await.map_err(archive_error)?,
+            entries,
         })
     }
 

@@ -1,4 +1,5 @@
 //! What lies where: hot range, segments, gaps, bytes.
+use super::entries::Versions;
 use super::partition::Partition;
 use super::sealed::archive_error;
 use super::{EntryLayout, Log, PartitionLayout, ReadError, TopicError};
@@ -29,8 +30,7 @@ impl Log {
     }
 
     async fn layout_of(&self, partition: &Partition) -> Result<PartitionLayout, ReadError> {
-        let view = partition.0.archive.view();
-        let entries = entries_of(&view, self.0.mover.store()).await.map_err(archive_error)?;
+        let entries = entries_of(&partition.0.versions, self.0.mover.store()).await.map_err(archive_error)?;
         let state = partition.state();
         Ok(PartitionLayout {
             topic: partition.topic().to_owned(),
@@ -47,7 +47,14 @@ impl Log {
 }
 
 /// Every entry of a manifest, in order.
-pub(super) async fn entries_of(view: &View, store: &Store) -> Result<Vec<EntryLayout>, ArchiveError> {
+pub(super) async fn entries_of(versions: &Versions, store: &Store) -> Result<Vec<EntryLayout>, ArchiveError> {
+    match entries_in(&versions.view(), store).await {
+        Err(e) if e.is_missing() => entries_in(&versions.newer().await?, store).await,
+        entries => entries,
+    }
+}
+
+async fn entries_in(view: &View, store: &Store) -> Result<Vec<EntryLayout>, ArchiveError> {
     let mut out = Vec::new();
     let mut at = view.manifest().first();
     while at < view.next() {

@@ -62,7 +62,12 @@ impl Partition {
         if above > 0 {
             return Ok((known[above - 1].0, end));
         }
-        let older = self.0.archive.view().epoch_end(epoch).await.map_err(archive_error)?;
+        let versions = &self.0.versions;
+        let older = match versions.view().epoch_end(epoch).await {
+            Err(e) if e.is_missing() => versions.view().epoch_end(epoch).await,
+            older => older,
+        };
+        let older = older.map_err(archive_error)?;
         Ok(match older.at_or_below {
             Some(start) => (start.epoch(), older.above.map_or(end, |next| next.first_offset())),
             None if known.is_empty() => (epoch, log_end),
@@ -86,7 +91,7 @@ impl Partition {
     }
 
     fn sealed(&self) -> Sealed {
-        Sealed { view: self.0.archive.view(), cold: self.0.core.cold.clone(), target: self.cold_target() }
+        Sealed { versions: self.0.versions.clone(), cold: self.0.core.cold.clone(), target: self.cold_target() }
     }
 
     async fn hot_at_or_after(&self, from: i64, timestamp: i64) -> Result<Option<TimeHit>, ReadError> {

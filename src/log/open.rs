@@ -27,7 +27,7 @@ use crate::wal::{
     self, Damage, Drive, FrameKind, FrameMeta, Identity, Position, Recovered, Surroundings, Visit, Wal, WalError,
 };
 
-/// Where the id of a WAL that is about to begin is kept between the claim and its first file, so that a broker that is
+/// Where the id of a WAL that is about to begin is kept from before the claim until its first file, so that a broker that is
 /// killed in between is recognised.
 const WAL_ID_FILE: &str = "wal-id";
 /// First and longest pause between two tries while the store does not answer at a start.
@@ -77,6 +77,9 @@ impl Log {
         let claim = claim_of(&options, &recovered, &found, &*fs, lock, &env)?;
         let owned = wait.until(|| async {
             let survey = Survey::load(&bucket).await.map_err(archive_error)?;
+            if owner::begins_wal(&survey, &claim) {
+                remember_wal_id(&*fs, &options.data_dir, &claim.disk)?;
+            }
             let ownership = owner::claim(&survey, &claim).await.map_err(owner_error)?;
             Ok((survey, ownership))
         });
@@ -367,11 +370,12 @@ fn claim_of(
             born: id.born,
             last_group: recovered.last_group,
             last_crc: recovered.rest.last_crc,
-            followed: recovered.torn.is_some() || recovered.newer_beyond,
+            followed: recovered.torn.is_some() || recovered.beyond.is_some(),
             ends: found.ends(),
+            next_wal_id: next_wal_id(fs, &options.data_dir, Some(id.wal_id), env),
             may_be_short: found.may_be_short(),
         },
-        None => Disk::Empty { wal_id: remembered_wal_id(fs, &options.data_dir, env)? },
+        None => Disk::Empty { wal_id: next_wal_id(fs, &options.data_dir, None, env) },
     };
     let (broker_id, address, take_over) = (options.broker_id, options.address.clone(), options.take_over);
     Ok(Claim { broker_id, address, disk, lock, take_over })
@@ -405,16 +409,22 @@ async fn wait_for_last_life(core: &Core, wait: &Wait) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The id that a WAL on this empty disk gets: the one that an earlier, cut start had chosen, or a new one.
-fn remembered_wal_id(fs: &dyn FileSystem, data_dir: &Path, env: &Env) -> Result<Uuid, OpenError> {
+/// The id of the next WAL on this disk: the one that an earlier, cut start had chosen, or a new one.
+fn next_wal_id(fs: &dyn FileSystem, data_dir: &Path, present: Option<Uuid>, env: &Env) -> Uuid {
+    let kept = wal::fs::read_text(fs, &data_dir.join(WAL_ID_FILE)).ok().flatten();
+    let chosen = kept.and_then(|text| text.parse().ok()).filter(|id| Some(*id) != present);
+    chosen.unwrap_or_else(|| Uuid::random(&env.random))
+}
+
+/// Keeps the id of the WAL that is about to begin, until the WAL's own header says it.
+fn remember_wal_id(fs: &dyn FileSystem, data_dir: &Path, disk: &Disk) -> Result<(), OpenError> {
+    let (Disk::Empty { wal_id: next } | Disk::Wal { next_wal_id: next, .. }) = disk;
     let path = data_dir.join(WAL_ID_FILE);
-    if let Some(id) = wal::fs::read_text(fs, &path).ok().flatten().and_then(|text| text.parse().ok()) {
-        return Ok(id);
+    if wal::fs::read_text(fs, &path).ok().flatten().and_then(|text| text.parse().ok()) == Some(*next) {
+        return Ok(());
     }
-    let id = Uuid::random(&env.random);
-    let written = fs.create_dir(data_dir).and_then(|()| wal::fs::write_text(fs, &path, &id.to_string()));
-    written.map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", path.display())))?;
-    Ok(id)
+    let written = fs.create_dir(data_dir).and_then(|()| wal::fs::write_text(fs, &path, &next.to_string()));
+    written.map_err(|e| OpenError::Refused(format!("{}: {e}; choose another --data", path.display())))
 }
 
 fn identity_of(bucket: &Bucket, ownership: &Ownership, broker_id: i32) -> Identity {
@@ -446,25 +456,11 @@ fn start_wal(
         on_fatal: Arc::new(move |error: WalError| fence.fail(error.to_string())),
     };
     let recovered = match &recovered.identity {
-        Some(old) if old.wal_id != identity.wal_id => {
-            drop(recovered); // its lock, too
-            remove_old_wal(&*fs, &options.wal.dir)?;
-            wal::recover(fs, &options.wal, &mut |_| {}).map_err(wal_error)?
-        }
+        // Its records are all in the bucket, and its owner's place was taken.
+        Some(old) if old.wal_id != identity.wal_id => recovered.discard(&*fs, &options.wal).map_err(wal_error)?,
         _ => recovered,
     };
     Wal::start(recovered, identity, &options.wal, &around).map_err(wal_error)
-}
-
-/// Removes the files of a WAL whose records are all in the bucket and whose owner's place was taken.
-fn remove_old_wal(fs: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
-    let remove = || -> std::io::Result<()> {
-        for entry in fs.list(dir)? {
-            fs.remove(&dir.join(&entry.name))?;
-        }
-        fs.sync_dir(dir)
-    };
-    remove().map_err(|e| OpenError::Refused(format!("{}: the old WAL cannot be removed: {e}", dir.display())))
 }
 
 fn store_error(error: StoreError) -> OpenError {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 pub(super) use self::state::{Closed, LogStartMove, State};
 use super::cold::EntryLookup;
 use super::core::Core;
-use super::entries::OwnEntries;
+use super::entries::Versions;
 use super::hot::Span;
 use super::recovery::Beginning;
 use super::settings::TopicSettings;
@@ -26,6 +26,7 @@ use crate::base::{BytePermit, Current, Uuid};
 use crate::record::{CheckLimits, Checked, EndMarker, Stamped, TimestampType};
 use crate::wal::{Append, Done, Durable, FrameKind, FrameMeta};
 
+mod expansion;
 mod gap;
 mod log_start;
 mod state;
@@ -49,6 +50,7 @@ pub(super) struct Inner {
     pub(super) number: i32,
     pub(super) archive: PartitionArchive,
     pub(super) entries: Arc<dyn EntryLookup>,
+    pub(super) versions: Versions,
     /// One seal at a time.
     pub(super) sealing: tokio::sync::Mutex<()>,
     /// When it was last said that something cannot be read (monotonic).
@@ -78,7 +80,8 @@ impl Partition {
             topic,
             topic_id: manifest.topic_id,
             number: manifest.partition,
-            entries: Arc::new(OwnEntries(archive.clone())),
+            entries: Arc::new(Versions::Own(archive.clone())),
+            versions: Versions::Own(archive.clone()),
             archive,
             sealing: tokio::sync::Mutex::default(),
             complained: Mutex::default(),
@@ -212,6 +215,7 @@ impl Partition {
         let epoch = self.0.core.leader_epoch();
         let stamped = crate::record::stamp(&batch, &checked.header, base, epoch, append_time);
         self.hand_to_wal(&checked, stamped, base, last, now_ms, permit)?;
+        state.expansion.learn(checked.payload_bytes, batch.len() as u64);
         Ok(state.appended(&checked, base, last, now_ms, append_time, epoch))
     }
 
@@ -267,6 +271,21 @@ impl Partition {
             },
             _ => enough,
         }
+    }
+
+    /// About how many records readers have before them at `offset`, out of what is in memory: what compaction took, gaps and
+    /// lost ranges do not count, except that a page of the manifest which the offset cuts counts from its end. What is not
+    /// sealed counts by its offsets.
+    pub fn records_from(&self, offset: i64) -> i64 {
+        let view = self.0.archive.view();
+        let state = self.state();
+        let ends = state.ends();
+        let from = offset.max(ends.log_start);
+        let sealed = i64::try_from(view.manifest().records_from(from)).unwrap_or(i64::MAX);
+        let from = from.max(view.manifest().next);
+        let lost = state.lost.iter().map(|lost| lost.next.min(ends.high_watermark) - lost.first.max(from));
+        let lost: i64 = lost.filter(|offsets| *offsets > 0).sum();
+        sealed.saturating_add((ends.high_watermark - from - lost).max(0))
     }
 
     /// Whether its settings let old records be deleted: a topic that is only compacted keeps the newest of each key.

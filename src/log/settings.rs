@@ -113,7 +113,7 @@ const TABLE: &[Row] = &[
     row("esker.key.type", Text, "string", Word(&["string", "binary"]), "`string`: keys that are UTF-8 go to the column `key`, others to `key_raw`. `binary`: all go to `key_raw`."),
     row("esker.removed.retention.ms", Long, "86400000", Whole(0, MAX), "How long an object that was replaced or has expired stays in the bucket, in milliseconds."),
     row("esker.replay.compression", Text, "none", Word(&["none", "lz4", "zstd"]), "How batches that come from segments are compressed for consumers."),
-    row("esker.seal.bytes", Long, "536870912", Whole(1 << 10, 1 << 34), "Seal when this many bytes of batches are unsealed in a partition."),
+    row("esker.seal.bytes", Long, "536870912", Whole(1 << 10, 1 << 34), "Seal when about this many bytes of keys, values and headers, unpacked, are unsealed in a partition."),
     row("esker.seal.ms", Long, "600000", Whole(100, MAX), "Seal when the oldest unsealed record of a partition is this old, in milliseconds."),
     row("esker.value.type", Text, "string", Word(&["string", "binary"]), "`string`: values that are UTF-8 go to the column `value`, others to `value_raw`. `binary`: all go to `value_raw`."),
     row("file.delete.delay.ms", Long, "60000", Whole(0, MAX), "Accepted for Kafka's tools; see esker.removed.retention.ms."),

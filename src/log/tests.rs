@@ -9,14 +9,18 @@ use super::*;
 use crate::record::{Record, TimestampType, for_each_record};
 
 mod away;
+mod beginnings;
 mod broker_settings;
 mod compaction;
 mod condensed;
 mod damage;
 mod deleted;
+mod lags;
 mod later;
+mod looks;
 mod model;
 mod one_thread;
+mod pressed;
 mod restarts;
 mod small_batches;
 mod state;

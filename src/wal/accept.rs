@@ -19,7 +19,8 @@ struct Remains {
     losses: Vec<Loss>,
 }
 
-/// Accepts all damage that [`super::survey`] reports: each damaged file is replaced by a condensed one with every valid
+/// Accepts all damage that [`super::survey`] reports, or, if there is none, what follows the end and looks like a torn tail,
+/// which only the bucket can tell from damage: each damaged file is replaced by a condensed one with every valid
 /// frame and a note of what was lost, which every later recovery reports as accepted. The damaged file stays beside it as
 /// `<number>.damaged`. Returns what was accepted now.
 ///
@@ -29,7 +30,10 @@ pub fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Vec<
     let fs = &*fs;
     let _lock = lock(fs, options)?;
     let inventory = Inventory::take(fs, &options.dir, To::Write)?;
-    let found = scan(fs, &inventory, false, &mut |_| {})?;
+    let mut found = scan(fs, &inventory, false, &mut |_| {})?;
+    if found.damage.iter().all(|damage| damage.accepted) {
+        found.damage.extend(found.beyond.take());
+    }
     let (Some(identity), true) = (inventory.identity, found.damage.iter().any(|d| !d.accepted)) else {
         return Ok(Vec::new());
     };
@@ -56,7 +60,12 @@ pub fn accept_loss(fs: Arc<dyn FileSystem>, options: &WalOptions) -> Result<Vec<
         let before = at.checked_sub(1).and_then(|before| found.files.get(before));
         let before =
             before.map(|file| ends.get(&file.stat.file).copied().unwrap_or((file.stat.last_group, file.last_crc)));
-        let header = header(&identity, budget, before, &found.files[at], found.files.get(at + 1));
+        let mut header = header(&identity, budget, before, &found.files[at], found.files.get(at + 1));
+        let lost_to = remains.losses.iter().map(|loss| loss.last_group).max().unwrap_or(0);
+        if at + 1 == found.files.len() && lost_to > header.kept.last_group {
+            // Nobody knows the group at the end; the next one comes after it.
+            (header.kept.last_group, header.kept.last_crc) = (lost_to, 0);
+        }
         ends.insert(number, (header.kept.last_group, header.kept.last_crc));
         replace(fs, options, &inventory.items[at], header, remains)?;
     }

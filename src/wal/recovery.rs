@@ -18,8 +18,9 @@ pub struct Recovered {
     pub last_group: u64,
     /// Its CRC.
     pub last_crc: u32,
-    /// Whether something newer than the end follows it, or a block that cannot be read: a copy from before has nothing there.
-    pub newer_beyond: bool,
+    /// What follows the end, where that is newer than it or cannot be read; a copy from before has nothing there. It is damage
+    /// if the group at the end was acknowledged, else it is what looks like a torn tail.
+    pub beyond: Option<Damage>,
     /// A last group that was never acknowledged; [`super::Wal::start`] cuts it.
     pub torn: Option<Torn>,
     /// Damage that was accepted, or that leaves the directory of its group intact.
@@ -52,6 +53,24 @@ pub(crate) struct Rest {
 }
 
 impl Recovered {
+    /// Removes the files of this WAL, of which nobody needs anything any more, oldest first: what a crash leaves of it is
+    /// whole up to its end. The directory stays locked, by the same file.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn discard(self, fs: &dyn FileSystem, options: &WalOptions) -> Result<Self, WalError> {
+        let dir = &options.dir;
+        let files = fs.list(dir).map_err(|e| WalError::io("list", dir, &e))?;
+        let mut old: Vec<PathBuf> = files.iter().map(|file| dir.join(&file.name)).collect();
+        old.retain(|path| *path != names::lock(dir));
+        old.sort_unstable(); // names begin with the number
+        for path in old {
+            fs.remove(&path).map_err(|e| WalError::io("remove", path, &e))?;
+        }
+        fs.sync_dir(dir).map_err(|e| WalError::io("sync", dir, &e))?;
+        read(fs, options, self.rest.lock, true, &mut |_| {})
+    }
+
     /// Lets groups go on above this number, after a loss of the end was accepted: a file notes the jump, and every later
     /// recovery tells of it as of accepted damage. A number that the WAL has reached changes nothing.
     pub fn go_on_above(&mut self, group: u64) {
@@ -151,7 +170,16 @@ fn open(
     stop: bool,
     visit: &mut dyn FnMut(Visit<'_>),
 ) -> Result<Recovered, WalError> {
-    let lock = lock(fs, options)?;
+    read(fs, options, lock(fs, options)?, stop, visit)
+}
+
+fn read(
+    fs: &dyn FileSystem,
+    options: &WalOptions,
+    lock: Box<dyn Send + Sync>,
+    stop: bool,
+    visit: &mut dyn FnMut(Visit<'_>),
+) -> Result<Recovered, WalError> {
     let inventory = Inventory::take(fs, &options.dir, if stop { To::Write } else { To::Read })?;
     let scanned = scan(fs, &inventory, stop, visit)?;
     let last_file = scanned.files.last();
@@ -186,7 +214,7 @@ fn open(
         os_tail_uncertain: scanned.os_tail_uncertain(fs.boot()),
         bytes: scanned.bytes,
         files: scanned.files.into_iter().map(|f| f.stat).collect(),
-        newer_beyond: scanned.newer_beyond,
+        beyond: scanned.beyond,
         torn: scanned.torn,
         damage: scanned.damage,
         rest,

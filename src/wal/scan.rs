@@ -50,8 +50,9 @@ pub(crate) struct Scanned {
     pub last_head: Option<GroupHead>,
     /// Whether groups were cut that a reboot tore from a WAL that does not sync.
     pub reboot_cut: bool,
-    /// Whether the end is followed by what is newer than it, or by what cannot be read.
-    pub newer_beyond: bool,
+    /// What follows the end, where that is newer than it or cannot be read: as the damage that it is if the group at the end
+    /// was acknowledged, of which nothing here tells.
+    pub beyond: Option<Damage>,
     pub bytes: u64,
 }
 
@@ -272,19 +273,29 @@ impl<'a> Scan<'a> {
 
     /// The WAL ends here: what is beyond goes.
     fn end(&mut self, window: &mut Window, item: &Item, at: u64, salt: u64) -> Result<(), WalError> {
-        self.out.newer_beyond = window.get(at, BLOCK)?.starts_with(UNREADABLE);
+        let mut newer_beyond = window.get(at, BLOCK)?.starts_with(UNREADABLE);
         for block in blocks(window).filter(|block| *block >= at) {
             let Some(head) = GroupHead::peek(window.get(block, BLOCK)?, self.tag, item.number) else { continue };
             if head.salt != salt {
                 continue;
             }
-            self.out.newer_beyond = true; // its groups rise, and what a recycled file held has another number
+            newer_beyond = true; // its groups rise, and what a recycled file held has another number
             self.out.cuts.push((item.path.clone(), block));
             if block == at {
                 let bytes = u64::from(head.len).min(window.len() - at);
                 self.out.torn = Some(Torn { path: item.path.clone(), at, group: self.next, bytes });
             }
         }
+        self.out.beyond = newer_beyond.then(|| Damage {
+            path: item.path.clone(),
+            file: item.number,
+            at,
+            len: window.len() - at,
+            groups: self.next..=self.next,
+            frame: None,
+            accepted: false,
+            kind: DamageKind::Directory,
+        });
         Ok(())
     }
 

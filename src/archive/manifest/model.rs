@@ -448,6 +448,20 @@ impl RemovedObject {
 }
 
 impl Manifest {
+    /// Records at or above `offset`, exact but for the page and the segment that the offset cuts: of those at most as many
+    /// as offsets are left.
+    pub fn records_from(&self, offset: i64) -> u64 {
+        let above = |first: i64, next: i64, records: u64| match first >= offset {
+            true => records,
+            false => records.min(u64::try_from(next - offset).unwrap_or(0)),
+        };
+        let pages = self.pages[self.pages.partition_point(|page| page.sums.next <= offset)..].iter();
+        let entries = self.entries[self.entries.partition_point(|entry| entry.next() <= offset)..].iter();
+        let in_pages: u64 = pages.map(|page| above(page.sums.first, page.sums.next, page.sums.records)).sum();
+        let segments = entries.filter_map(Entry::segment).map(|segment| &segment.meta);
+        in_pages + segments.map(|meta| above(meta.first_offset, meta.next_offset, meta.records)).sum::<u64>()
+    }
+
     /// Version 1 of a partition.
     pub fn empty(topic_id: Uuid, partition: i32, now_ms: i64) -> Self {
         Self {

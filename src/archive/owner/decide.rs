@@ -47,6 +47,8 @@ pub enum Disk {
         followed: bool,
         /// For each partition with batches in the WAL: the offset after the last one.
         ends: BTreeMap<(Uuid, i32), i64>,
+        /// The id that the next WAL on this disk gets, should this one be of no use any more; kept as with [`Disk::Empty`].
+        next_wal_id: Uuid,
         /// The end may be missing without its being an old copy: after an unclean reboot under `durability = os`, or when
         /// the operator accepted a loss. The log then goes on at `reserved` with a gap.
         may_be_short: bool,
@@ -89,7 +91,7 @@ pub(super) struct Place<'a> {
 pub(super) struct DiskFacts {
     /// The greatest mark of this WAL id.
     pub known: Option<WalMark>,
-    /// The start that began this WAL id was finished: the broker served.
+    /// The start that began the WAL which this disk is to get was finished: the broker served.
     pub served: bool,
     /// What only this WAL holds.
     pub unsealed: Vec<Unsealed>,
@@ -143,69 +145,82 @@ pub(super) fn decide(
     place: &Place<'_>,
 ) -> Result<Decided, OwnerError> {
     let url = || place.url.clone();
-    let fresh = || Uuid::random(place.random);
     match &claim.disk {
-        Disk::Empty { wal_id } => {
-            match newest.map(|newest| newest.version).filter(|newest| newest.wal_id == *wal_id) {
-                // Killed between its claim and the first byte of its WAL: it goes on with that claim.
-                Some(newest) if newest.event == Event::Claim && !facts.served => Ok(Decided {
-                    plan: WalPlan::Begin { wal_id: *wal_id },
-                    wal_id: *wal_id,
-                    born: Some(newest.born),
-                    after_release: newest.after_release,
-                }),
-                Some(_) => begin(claim, fresh(), newest, None, place),
-                None => begin(claim, *wal_id, newest, None, place),
-            }
-        }
+        Disk::Empty { wal_id } => begin(claim, *wal_id, facts, newest, None, place),
         Disk::Wal { cluster_id, .. } if *cluster_id != place.cluster_id => {
             Err(OwnerError::OtherBucket { disk: *cluster_id, bucket: place.cluster_id, url: url() })
         }
-        Disk::Wal { wal_id, born, broker_id, last_group, last_crc, followed, may_be_short, .. } => {
-            let ours = (*wal_id, *broker_id, claim.broker_id);
-            let is_same = |n: &&OwnerVersion| n.event != Event::Unknown && (n.wal_id, n.broker_id, n.broker_id) == ours;
-            let same = newest.map(|newest| newest.version).filter(is_same);
-            let short = match same {
+        Disk::Wal { wal_id, born, next_wal_id, .. } => {
+            let short = match continues(claim, facts.known.as_ref(), newest) {
                 None => None,
-                Some(newest) => {
-                    match standing((*last_group, *last_crc), *followed, *may_be_short, facts.known.as_ref()) {
-                        Standing::Reaches => {
-                            return Ok(Decided {
-                                plan: WalPlan::Continue,
-                                wal_id: *wal_id,
-                                born: Some(*born),
-                                after_release: newest.after_release,
-                            });
-                        }
-                        Standing::Damaged(short) => {
-                            return Err(OwnerError::Damaged { url: url(), wal_id: *wal_id, short });
-                        }
-                        Standing::OldCopy(short) => Some(short),
-                    }
+                Some((newest, Standing::Reaches)) => {
+                    return Ok(Decided {
+                        plan: WalPlan::Continue,
+                        wal_id: *wal_id,
+                        born: Some(*born),
+                        after_release: newest.after_release,
+                    });
                 }
+                Some((_, Standing::Damaged(short))) => {
+                    return Err(OwnerError::Damaged { url: url(), wal_id: *wal_id, short });
+                }
+                Some((_, Standing::OldCopy(short))) => Some(short),
             };
             match facts.unsealed.is_empty() {
-                true => begin(claim, fresh(), newest, short, place),
+                true => begin(claim, *next_wal_id, facts, newest, short, place),
                 false => Err(OwnerError::TakenOver { url: url(), unsealed: facts.unsealed.clone() }),
             }
         }
     }
 }
 
-/// A new WAL, which the last owner has to have made way for.
+/// Whether a new WAL begins on the disk, if the claim is granted: its id is kept there first.
+pub(super) fn begins(claim: &Claim, known: Option<&WalMark>, newest: Option<Newest<'_>>) -> bool {
+    !matches!(continues(claim, known, newest), Some((_, Standing::Reaches)))
+}
+
+/// Where the WAL of the disk stands, if the newest claim or release is of this WAL.
+fn continues<'a>(
+    claim: &Claim,
+    known: Option<&WalMark>,
+    newest: Option<Newest<'a>>,
+) -> Option<(&'a OwnerVersion, Standing)> {
+    let Disk::Wal { wal_id, broker_id, last_group, last_crc, followed, may_be_short, .. } = &claim.disk else {
+        return None;
+    };
+    let ours = (*wal_id, *broker_id, claim.broker_id);
+    let is_same = |n: &&OwnerVersion| n.event != Event::Unknown && (n.wal_id, n.broker_id, n.broker_id) == ours;
+    let newest = newest.map(|newest| newest.version).filter(is_same)?;
+    Some((newest, standing((*last_group, *last_crc), *followed, *may_be_short, known)))
+}
+
+/// A new WAL, which the last owner has to have made way for, unless the claim for this very WAL was made already.
 fn begin(
     claim: &Claim,
     wal_id: Uuid,
+    facts: &DiskFacts,
     newest: Option<Newest<'_>>,
     short: Option<Short>,
     place: &Place<'_>,
 ) -> Result<Decided, OwnerError> {
     let held = newest.filter(|newest| newest.version.event != Event::Release);
-    match held {
-        Some(Newest { epoch, version }) if !claim.take_over => {
-            Err(OwnerError::Owned { url: place.url.clone(), epoch, owner: Box::new(version.clone()), short })
-        }
-        _ => Ok(Decided { plan: WalPlan::Begin { wal_id }, wal_id, born: None, after_release: held.is_none() }),
+    match newest.map(|newest| newest.version).filter(|newest| newest.wal_id == wal_id) {
+        // Cut off between its claim and the first byte of its WAL: it goes on with that claim.
+        Some(newest) if newest.event == Event::Claim && !facts.served => Ok(Decided {
+            plan: WalPlan::Begin { wal_id },
+            wal_id,
+            born: Some(newest.born),
+            after_release: newest.after_release,
+        }),
+        used => match held {
+            Some(Newest { epoch, version }) if !claim.take_over => {
+                Err(OwnerError::Owned { url: place.url.clone(), epoch, owner: Box::new(version.clone()), short })
+            }
+            _ => {
+                let wal_id = if used.is_some() { Uuid::random(place.random) } else { wal_id };
+                Ok(Decided { plan: WalPlan::Begin { wal_id }, wal_id, born: None, after_release: held.is_none() })
+            }
+        },
     }
 }
 

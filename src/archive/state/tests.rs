@@ -166,3 +166,26 @@ fn only_direct_children_of_the_folder_are_pages() {
         assert!(!is_page(other), "{other}");
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_behind_an_undecided_commit_is_judged_by_the_owner_chain() {
+    use crate::store::testing::{Call, Fault, Faulty};
+    for taken_over in [false, true] {
+        let faulty = Faulty::new();
+        let archive = start(&faulty.store(), empty_disk(1), false).await;
+        faulty.on(Call::Create, Fault::Failed);
+        (0..10_000).for_each(|_| faulty.on(Call::Get, Fault::Failed));
+        let undecided = archive.state.commit(at(&archive, 5), PartitionHeads::new(), |_, _| ()).await.unwrap_err();
+        assert!(undecided.is_retriable(), "{undecided}");
+        faulty.heal().await;
+        if taken_over {
+            let survey = Survey::load(&archive.bucket).await.unwrap();
+            crate::archive::owner::claim(&survey, &claim(empty_disk(2), true)).await.unwrap();
+        }
+        let next = chain(&archive.bucket).head(None).await.unwrap().unwrap().number + 1;
+        let path = format!("{}/{next:020}.json", layout::STATE);
+        faulty.store().create(&path, "of a later build".into()).await.unwrap();
+        let error = archive.state.commit(at(&archive, 5), PartitionHeads::new(), |_, _| ()).await.unwrap_err();
+        assert_eq!((error.is_fenced(), error.is_damage()), (taken_over, !taken_over), "{error}");
+    }
+}

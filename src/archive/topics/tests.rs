@@ -73,3 +73,36 @@ async fn a_manifest_with_data_is_never_taken_for_a_new_partition() {
     let refused = archive.topics.add_partitions("t", 2).await.unwrap_err();
     assert!(refused.to_string().contains("not empty"), "{refused}");
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_behind_an_undecided_change_is_judged_by_the_owner_chain() {
+    use crate::archive::testing::{claim, empty_disk, start};
+    use crate::store::testing::{Call, Fault, Faulty};
+    for taken_over in [false, true] {
+        let faulty = Faulty::new();
+        let archive = start(&faulty.store(), empty_disk(1), false).await;
+        archive.topics.create("t", 1, BTreeMap::new()).await.unwrap();
+        let alter = async || {
+            let set =
+                |settings: &mut BTreeMap<String, String>| drop(settings.insert("retention.ms".into(), "1".into()));
+            match archive.topics.alter("t", set).await.unwrap_err() {
+                TopicError::Commit(error) => error,
+                other => panic!("{other}"),
+            }
+        };
+        faulty.on(Call::Create, Fault::Failed);
+        (0..10_000).for_each(|_| faulty.on(Call::Get, Fault::Failed));
+        let undecided = alter().await;
+        assert!(undecided.is_retriable(), "{undecided}");
+        faulty.heal().await;
+        if taken_over {
+            let survey = crate::archive::Survey::load(&archive.bucket).await.unwrap();
+            crate::archive::owner::claim(&survey, &claim(empty_disk(2), true)).await.unwrap();
+        }
+        let chain = chain(&archive.bucket, "t");
+        let next = chain.head(None).await.unwrap().unwrap().number + 1;
+        faulty.store().create(&format!("{}/{next:020}.json", chain.prefix()), "of a later build".into()).await.unwrap();
+        let error = alter().await;
+        assert_eq!((error.is_fenced(), error.is_damage()), (taken_over, !taken_over), "{error}");
+    }
+}

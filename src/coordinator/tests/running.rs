@@ -50,8 +50,8 @@ impl Topics for Fake {
         Some(Arc::new(TopicInfo { name, id, partitions: 1, settings: BTreeMap::new() }))
     }
 
-    fn high_watermark(&self, _: &str, partition: i32) -> Option<i64> {
-        (partition == 0).then_some(100)
+    fn records_from(&self, _: &str, partition: i32, offset: i64) -> Option<i64> {
+        (partition == 0).then_some((100 - offset).max(0))
     }
 }
 

@@ -70,7 +70,7 @@ impl Topics for Fake {
         Some(Arc::new(TopicInfo { name: "t".to_owned(), id, partitions: 1, settings: BTreeMap::new() }))
     }
 
-    fn high_watermark(&self, _: &str, _: i32) -> Option<i64> {
+    fn records_from(&self, _: &str, _: i32, _: i64) -> Option<i64> {
         None
     }
 }

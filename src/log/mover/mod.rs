@@ -89,7 +89,7 @@ pub(super) struct Mover {
     collector: tokio::sync::Mutex<Collector>,
     /// Held while partitions are looked at for what could be compacted or merged.
     rewriting: tokio::sync::Mutex<rewrite::Known>,
-    releasing: Arc<tokio::sync::Mutex<()>>,
+    pub(in crate::log) releasing: Arc<tokio::sync::Mutex<()>>,
     condensing: Arc<tokio::sync::Mutex<()>>,
     retaining: Arc<tokio::sync::Mutex<()>>,
     /// WAL files of which much was needed, and when they were looked at.
@@ -379,7 +379,7 @@ impl Mover {
     }
 
     /// Where the newest state version says that R is.
-    fn released_below(&self) -> u64 {
+    pub(in crate::log) fn released_below(&self) -> u64 {
         let head = self.state.head();
         if head.r.wal_id == self.wal_id { head.r.group } else { 0 }
     }
@@ -458,14 +458,16 @@ impl Mover {
         }
     }
 
-    /// Which frames of the WAL are needed: what is not sealed, and changes of state that no version holds. Of a partition that is
+    /// Which frames of the WAL are needed: what is not sealed, and changes of state that no version holds, unless each of their
+    /// items has a later value in the WAL. Of a partition that is
     /// not known all are, unless the chain of its topic says that it is gone.
     fn needed(&self) -> impl Fn(&FrameMeta, u64) -> bool + Send + 'static {
         let r = self.released_below();
+        let (newest, known) = self.core.state.behind().newest_groups();
         let registry = self.registry.clone();
         move |meta, group| {
             if meta.kind == FrameKind::STATE {
-                return group >= r;
+                return group >= r && (group > known || newest.contains(&group));
             }
             let Some(partition) = registry.partition_by_id(meta.topic_id, meta.partition) else {
                 return !registry.is_gone(meta.topic_id);
@@ -542,6 +544,7 @@ impl Partition {
         let first = state.hot.from(from).next();
         Some(Unsealed {
             bytes: state.unsealed_bytes,
+            payload: state.expansion.payload_of(state.unsealed_bytes),
             oldest_ms: first.map_or(0, |s| s.append_time),
             group: first.map_or(0, |s| s.position.group),
         })

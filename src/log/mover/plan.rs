@@ -8,6 +8,8 @@ use crate::log::settings::TopicSettings;
 pub struct Unsealed {
     /// Bytes of batches.
     pub bytes: u64,
+    /// About how much payload is in them.
+    pub payload: u64,
     /// When its oldest batch was appended, ms.
     pub oldest_ms: i64,
     /// The group of its oldest batch.
@@ -17,7 +19,7 @@ pub struct Unsealed {
 /// Why a partition is sealed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// `esker.seal.bytes` are unsealed.
+    /// `esker.seal.bytes` of payload are unsealed.
     Size,
     /// The oldest record is `esker.seal.ms` old.
     Age,
@@ -33,7 +35,7 @@ const LAG_MS_MIN: i64 = 5_000;
 /// Whether to seal a partition now. `wanted_below`: groups that the WAL wants back.
 pub fn choose(unsealed: &Unsealed, settings: &TopicSettings, now_ms: i64, wanted_below: Option<u64>) -> Option<Why> {
     let age = u64::try_from(now_ms.saturating_sub(unsealed.oldest_ms)).unwrap_or(0);
-    if unsealed.bytes >= settings.seal_bytes {
+    if unsealed.payload >= settings.seal_bytes {
         Some(Why::Size)
     } else if age >= settings.seal_ms {
         Some(Why::Age)

@@ -1,5 +1,6 @@
 //! What a partition knows of itself: its ends, what is hot, who produced, who waits. Pure but for the channels of those who
 //! wait; [`Partition`](super::Partition) keeps it behind its mutex.
+use super::expansion::Expansion;
 use std::collections::VecDeque;
 use std::sync::Weak;
 
@@ -59,6 +60,8 @@ pub struct State {
     pub epochs: Vec<(i32, i64)>,
     /// Bytes of batches above `sealed_end`.
     pub unsealed_bytes: u64,
+    /// How much payload is in them.
+    pub expansion: Expansion,
     /// The move of the log start that the manifest does not know yet.
     pub log_start_move: Option<LogStartMove>,
     /// Ranges above the sealed one that will never hold records, in order.
@@ -85,6 +88,7 @@ impl State {
             sealed_end: manifest.next,
             reserved: manifest.reserved,
             log_start_move: log_start.map(|(to, group)| LogStartMove { to, group, since_ms: now_ms }),
+            expansion: Expansion::default(),
             unsealed_bytes: hot.bytes_above(manifest.next),
             hot,
             producers,

@@ -6,7 +6,7 @@
 //! Then there are about two runs for each time that the age doubles, and the run that the oldest pin lies in is at most as
 //! long as the pin is old: R is at most twice as old as what pins it, plus one run. Only when all changes cost more than
 //! their share of the memory do the oldest melt whatever their age, so that R lags and the memory does not grow.
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Changes;
 use crate::archive::state::Items;
@@ -119,6 +119,16 @@ impl Behind {
     /// The greatest position up to `r` to which the changes can be folded: below it, or at or above it, lies each run.
     pub fn boundary(&self, r: u64) -> u64 {
         self.runs.iter().find(|run| run.last_group >= r).map_or(r, |run| run.first_group.min(r))
+    }
+
+    /// The groups that say the last value of an item, and the last group of all that was taken in.
+    pub fn newest_groups(&self) -> (BTreeSet<u64>, u64) {
+        let newest: HashMap<&str, u64> = self
+            .runs
+            .iter()
+            .flat_map(|run| run.changes.iter().map(|(key, (group, _))| (key.as_str(), *group)))
+            .collect();
+        (newest.into_values().collect(), self.runs.back().map_or(0, |run| run.last_group))
     }
 
     /// Whether every change is in a state version.

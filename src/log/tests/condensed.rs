@@ -192,3 +192,29 @@ async fn a_reader_of_what_was_condensed_away_is_sent_to_the_bucket_while_older_f
     drop(a);
     super::state::kill(log).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_state_that_a_later_one_repeats_is_not_kept() {
+    let world = World::new(&["a"]).await;
+    let put = async |key: &str, value: &str| {
+        let changes = vec![(key.to_owned(), Some(Json::of(&value)))];
+        world.log.append_state(changes).unwrap().durable().await.unwrap();
+    };
+    world.partition("a").append_transactional(part(99, 0, "pins"), None).unwrap().durable().await.unwrap();
+    let file = world.log.0.core.wal.space().files.last().unwrap().file;
+    let long = "x".repeat(9000);
+    put("offset/only", "here").await;
+    while world.log.0.core.wal.space().files.last().unwrap().file == file {
+        put("offset/often", &long).await;
+    }
+    world.next_file("a").await;
+    put("offset/often", "the last").await;
+    world.log.0.mover.condense(vec![file]).await;
+    let files = world.log.0.core.wal.space().files;
+    let condensed = files.iter().find(|f| f.file == file).unwrap();
+    assert!(condensed.kept, "all but a few frames of it have later values: {files:?}");
+    let (_place, log) = world.restarted().await;
+    let items = log.state_items();
+    assert_eq!((&items["offset/only"], &items["offset/often"]), (&Json::of(&"here"), &Json::of(&"the last")));
+    log.stop().await;
+}

@@ -129,3 +129,36 @@ async fn a_damaged_partition_is_not_sealed_and_its_records_come_back_with_the_fi
     assert_eq!(append(&log, "t", &[(1, "next")]).await.base_offset, 4);
     assert!(log.stop().await.released);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_looks_torn_and_that_the_bucket_knows_of_can_be_given_up() {
+    let place = Place::new();
+    let log = place.open().await;
+    for topic in ["t", "other"] {
+        log.create_topic(new_topic(topic)).await.unwrap();
+    }
+    append(&log, "other", &[(1, "sealed")]).await;
+    append(&log, "t", &[(1, "the last one")]).await;
+    log.seal(Some("other")).await.unwrap();
+    kill(log).await;
+    for file in std::fs::read_dir(place.options().data_dir.join("wal")).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(12).position(|window| window == b"the last one") {
+            bytes[at] ^= 0x40;
+            bytes[at.next_multiple_of(4096)..].fill(0);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let refused = reopened_with(place.options(), &place).await.unwrap_err().to_string();
+    assert!(refused.contains("accept-loss"), "{refused}");
+    let log = accepted(&place).await;
+    assert_eq!(read_all(&log.partition("other", 0).unwrap(), 0).await, [(0, "sealed".to_owned())]);
+    let next = append(&log, "t", &[(2, "next")]).await.base_offset;
+    assert!(next > 1 << 20, "offset 0 was given out: {next}");
+    assert!(log.stop().await.released);
+    drop(log);
+    let log = tiers::reopened(&place).await;
+    assert_eq!(read_all(&log.partition("t", 0).unwrap(), 0).await, [(next, "next".to_owned())]);
+    log.stop().await;
+}

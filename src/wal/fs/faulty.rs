@@ -363,8 +363,11 @@ impl FileSystem for FaultyFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let disk = self.disk();
-        let inside = disk.names.iter().filter(|(path, _)| path.parent() == Some(dir));
+        let mut inside: Vec<_> = disk.names.iter().filter(|(path, _)| path.parent() == Some(dir)).collect();
+        // As others do: in no order that means anything.
+        inside.sort_by_key(|(path, _)| crc32c::crc32c(path.as_os_str().as_encoded_bytes()));
         Ok(inside
+            .into_iter()
             .map(|(path, &at)| DirEntry {
                 name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 len: disk.inodes[at].live.len() as u64,

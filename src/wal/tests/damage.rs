@@ -263,7 +263,7 @@ fn what_follows_the_end_tells_a_damaged_end_from_an_old_copy() {
     let copy = fs.after_kill();
     assert!(world.put(0, 2, LEN));
     let last = world.acks.last().position;
-    assert!(!image(&copy, &options()).unwrap().recovered.newer_beyond);
+    assert!(!image(&copy, &options()).unwrap().recovered.beyond.is_some());
     for unreadable in [false, true] {
         let hurt = fs.after_kill();
         match unreadable {
@@ -271,7 +271,7 @@ fn what_follows_the_end_tells_a_damaged_end_from_an_old_copy() {
             false => hurt.tamper(&file_path(1), |bytes| bytes[last.at as usize + 5] ^= 1),
         }
         let found = image(&hurt, &options()).unwrap().recovered;
-        assert_eq!((found.last_group, found.newer_beyond), (1, true), "unreadable: {unreadable}");
+        assert_eq!((found.last_group, found.beyond.is_some()), (1, true), "unreadable: {unreadable}");
     }
     world.wal.close().unwrap();
 }
@@ -295,5 +295,36 @@ fn a_feature_that_only_writing_or_recycling_needs_does_not_keep_anybody_from_rea
             Ok(found) => assert!(list > 0 && acks.iter().all(|done| found.has(done, LEN))),
             Err(error) => assert!(list == 0, "{error}"),
         }
+    }
+}
+
+#[test]
+fn an_end_that_looks_torn_is_given_up_where_nothing_else_is_damaged() {
+    let (fs, acks) = written();
+    let last = acks.iter().map(|done| done.position).max_by_key(|position| (position.group, position.at)).unwrap();
+    fs.tamper(&file_path(last.file), |bytes| {
+        let at = usize::try_from(last.at).unwrap();
+        bytes[at] ^= 1;
+        bytes[(at + LEN).next_multiple_of(4096)..].fill(0);
+    });
+    let found = image(&fs, &options()).unwrap().recovered;
+    assert!(found.torn.is_some() && found.damage.is_empty(), "nothing here tells it from a torn tail");
+    assert_eq!(found.last_group, last.group - 1);
+    drop(found);
+    let accepted = accept_loss(Arc::new(fs.clone()), &options()).unwrap();
+    assert_eq!(accepted.iter().map(|damage| damage.groups.clone()).collect::<Vec<_>>(), [last.group..=last.group]);
+    assert_eq!(accept_loss(Arc::new(fs.clone()), &options()).unwrap(), [], "once is enough");
+    for life in 0..2 {
+        let found = image(&fs, &options()).unwrap();
+        assert!(found.recovered.torn.is_none() && found.recovered.damage.len() == 1, "{:?}", found.recovered);
+        assert!(found.recovered.damage[0].accepted && found.recovered.damage[0].frame.is_none());
+        for done in &acks {
+            assert_eq!(found.has(done, LEN), done.position.group < last.group, "frame {}", done.token);
+        }
+        drop(found);
+        let world = World::open(&fs, &options()).unwrap();
+        assert!(world.put(9, 1000 + life, 100));
+        assert!(world.acks.last().position.group > last.group, "no group number is used twice");
+        world.wal.close().unwrap();
     }
 }

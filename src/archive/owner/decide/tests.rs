@@ -4,6 +4,7 @@ use crate::store::envelope::Unknown;
 const CLUSTER: Uuid = Uuid([1; 16]);
 const WAL: Uuid = Uuid([2; 16]);
 const OTHER: Uuid = Uuid([3; 16]);
+const NEXT: Uuid = Uuid([4; 16]);
 
 fn version(event: Event, wal_id: Uuid, lock: Option<LockFile>) -> OwnerVersion {
     OwnerVersion {
@@ -31,6 +32,7 @@ fn wal(last_group: u64, last_crc: u32, followed: bool, may_be_short: bool) -> Di
         last_crc,
         followed,
         ends,
+        next_wal_id: NEXT,
         may_be_short,
     }
 }

@@ -12,8 +12,8 @@ fn span(base: i64, next: i64, len: u32) -> Span {
 #[test]
 fn size_age_and_pressure_each_lead_to_a_seal_and_nothing_else_does() {
     let settings = TopicSettings { seal_bytes: 1000, seal_ms: 500, ..TopicSettings::built_in() };
-    let choose = |bytes, oldest_ms, group, wanted| {
-        super::choose(&Unsealed { bytes, oldest_ms, group }, &settings, 10_000, wanted)
+    let choose = |payload, oldest_ms, group, wanted| {
+        super::choose(&Unsealed { bytes: 1, payload, oldest_ms, group }, &settings, 10_000, wanted)
     };
     assert_eq!(choose(999, 9_501, 7, None), None);
     assert_eq!(choose(1000, 9_501, 7, None), Some(Why::Size));
@@ -40,11 +40,11 @@ fn a_compacted_partition_is_sealed_when_its_oldest_record_waited_for_max_compact
         (i64::MAX, 600_000, Some(Why::Age)),
         (60_000, -1, None),
     ] {
-        let unsealed = Unsealed { bytes: 1, oldest_ms: 1_000_000 - age_ms, group: 7 };
+        let unsealed = Unsealed { bytes: 1, payload: 1, oldest_ms: 1_000_000 - age_ms, group: 7 };
         let found = super::choose(&unsealed, &settings(max_lag_ms), 1_000_000, None);
         assert_eq!(found, expected, "lag {max_lag_ms}, age {age_ms}");
     }
-    let unsealed = Unsealed { bytes: 1, oldest_ms: 0, group: 7 };
+    let unsealed = Unsealed { bytes: 1, payload: 1, oldest_ms: 0, group: 7 };
     let plain = TopicSettings { seal_ms: 600_000, compaction: None, ..TopicSettings::built_in() };
     assert_eq!(super::choose(&unsealed, &plain, 60_000, None), None, "a topic that is not compacted has time");
 }
