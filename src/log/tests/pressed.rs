@@ -1,6 +1,6 @@
-//! What the mover does about a WAL that has no room, and what it does not wait for.
+//! What the mover does about a WAL that has no room, and what a release does not pass.
 use super::*;
-use crate::store::testing::{Call, Faulty, store_on_clock};
+use crate::store::testing::{Faulty, store_on_clock};
 use crate::wal::fs::FaultyFs;
 
 struct World {
@@ -54,32 +54,6 @@ async fn a_disk_that_is_full_below_the_budget_is_pressure() {
     assert!(world.clock.elapsed() < Duration::from_secs(3_000), "no seal was due by its age");
     assert!(world.uploads() > 0);
     log.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn retention_that_waits_for_the_store_stops_no_seal() {
-    let world = World::new();
-    let log = world.open(60_000).await;
-    let settings = BTreeMap::from([("retention.ms".to_owned(), "86400000".to_owned())]);
-    log.create_topic(NewTopic { settings, ..new_topic("old") }).await.unwrap();
-    log.create_topic(new_topic("other")).await.unwrap();
-    for _ in 0..30 {
-        append(&log, "old", &[(world.clock.now_ms(), "x")]).await;
-        log.seal(None).await.unwrap();
-    }
-    assert!(log.stop().await.released);
-    drop(log);
-    let log = world.open(60_000).await;
-    world.bucket.hang(Call::Get);
-    let so_far = world.bucket.log().len();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let asked = world.bucket.log();
-    let asked = asked[so_far..].iter().any(|(call, path)| *call == Call::Get && path.contains("/page-"));
-    assert!(asked, "retention waits for a page of the manifest");
-    let before = world.uploads();
-    append(&log, "other", &[(1, "due in a minute")]).await;
-    tokio::time::sleep(Duration::from_secs(70)).await;
-    assert!(world.uploads() > before, "the seal began all the same");
 }
 
 #[tokio::test(start_paused = true)]
