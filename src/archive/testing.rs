@@ -128,7 +128,7 @@ pub async fn start(store: &Store, disk: Disk, take_over: bool) -> Archive {
 
 /// An object whose first and second line a later build might have written so.
 pub fn altered(object: &Bytes, change: impl FnOnce(&mut Value, &mut Value)) -> Bytes {
-    let mut lines = object.split(|b| *b == b'\n').map(|line| serde_json::from_slice::<Value>(line));
+    let mut lines = object.split(|b| *b == b'\n').map(serde_json::from_slice::<Value>);
     let (mut first, mut second) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
     change(&mut first, &mut second);
     let second = second.to_string();

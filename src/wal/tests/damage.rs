@@ -263,7 +263,7 @@ fn what_follows_the_end_tells_a_damaged_end_from_an_old_copy() {
     let copy = fs.after_kill();
     assert!(world.put(0, 2, LEN));
     let last = world.acks.last().position;
-    assert!(!image(&copy, &options()).unwrap().recovered.beyond.is_some());
+    assert!(image(&copy, &options()).unwrap().recovered.beyond.is_none());
     for unreadable in [false, true] {
         let hurt = fs.after_kill();
         match unreadable {
