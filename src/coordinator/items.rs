@@ -73,8 +73,11 @@ pub struct OffsetBlock {
 impl OffsetBlock {
     /// Partitions in a block.
     pub const PARTITIONS: i32 = 64;
-    /// Most bytes of an item, as written.
-    pub const BYTES_MAX: usize = 64 << 10;
+    /// Most bytes of metadata in an item, as written; so an item takes at most 64 KiB, for one offset without its metadata takes
+    /// less than [`OffsetBlock::NUMBERS_BYTES`].
+    pub const METADATA_BYTES_MAX: usize = (64 << 10) - Self::PARTITIONS as usize * Self::NUMBERS_BYTES;
+    /// A partition, four numbers, and what stands between them.
+    const NUMBERS_BYTES: usize = 120;
 
     /// The block of a partition.
     pub fn of(place: TopicPartition) -> Self {
@@ -102,17 +105,6 @@ pub struct Committed {
     pub commit_ms: i64,
     /// When it expires, if the client said so (OffsetCommit 2 to 4).
     pub expire_ms: Option<i64>,
-}
-
-impl Committed {
-    /// Most bytes that it takes in an item, without its metadata: four numbers, a partition, and what stands between them.
-    const NUMBERS_BYTES: usize = 120;
-
-    /// Bytes that it takes in an item at most.
-    pub fn text_len(&self) -> usize {
-        let metadata = if self.metadata.is_empty() { 0 } else { value_of(&self.metadata).len() };
-        Self::NUMBERS_BYTES + metadata
-    }
 }
 
 impl Serialize for Committed {

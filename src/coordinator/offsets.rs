@@ -146,31 +146,30 @@ impl Offsets {
     }
 
     /// Of the offsets that a commit would set, or that a `transaction` would set at its end, those for whose metadata there is no
-    /// room in their items.
+    /// room in their items. An offset alone always has room.
     pub fn without_room(&self, offsets: &[(TopicPartition, Committed)], transaction: bool) -> Vec<TopicPartition> {
-        let blocks: BTreeSet<OffsetBlock> = offsets.iter().map(|(place, _)| OffsetBlock::of(*place)).collect();
-        let full = |block: &OffsetBlock| !self.has_room(*block, offsets, transaction);
-        let full: BTreeSet<OffsetBlock> = blocks.into_iter().filter(full).collect();
-        let is_full = |place: &TopicPartition| full.contains(&OffsetBlock::of(*place));
-        offsets.iter().map(|(place, _)| *place).filter(is_full).collect()
+        let with_metadata = offsets.iter().filter(|(_, committed)| !committed.metadata.is_empty());
+        let mut blocks: BTreeMap<OffsetBlock, BTreeMap<TopicPartition, &Committed>> = BTreeMap::new();
+        for (place, committed) in with_metadata {
+            blocks.entry(OffsetBlock::of(*place)).or_default().insert(*place, committed);
+        }
+        let full = blocks.into_iter().filter(|(block, new)| !self.has_room(*block, new, transaction));
+        full.flat_map(|(_, new)| new.into_keys()).collect()
     }
 
-    /// Whether an item stays small enough, whichever transactions are committed.
-    fn has_room(&self, block: OffsetBlock, offsets: &[(TopicPartition, Committed)], transaction: bool) -> bool {
+    /// Whether the metadata of an item stays short enough, whichever transactions are committed.
+    fn has_room(&self, block: OffsetBlock, new: &BTreeMap<TopicPartition, &Committed>, transaction: bool) -> bool {
         let (first, last) = block.bounds();
-        let new: BTreeMap<TopicPartition, &Committed> =
-            offsets.iter().map(|(place, committed)| (*place, committed)).collect();
-        let replaced = |place: &TopicPartition| !transaction && new.contains_key(place);
-        let there = self.committed.range(first..=last).filter_map(|(place, entry)| Some((*place, entry.newest()?)));
+        let there = self.committed.range(first..=last).filter_map(|(place, entry)| Some((place, entry.newest()?)));
         let pending = self.pending.values().flat_map(|places| places.range(first..=last));
-        let pending = pending.map(|(place, pending)| (*place, &pending.committed));
-        let kept = there.chain(pending).filter(|(place, _)| !replaced(place));
+        let before = there.chain(pending.map(|(place, pending)| (place, &pending.committed)));
+        let kept = before.filter(|(place, _)| transaction || !new.contains_key(place));
         let mut lengths: BTreeMap<TopicPartition, usize> = BTreeMap::new();
-        for (place, committed) in kept.chain(new.range(first..=last).map(|(place, new)| (*place, *new))) {
-            let length = lengths.entry(place).or_default();
-            *length = committed.text_len().max(*length);
+        for (place, committed) in kept.chain(new.iter().map(|(place, new)| (place, *new))) {
+            let length = lengths.entry(*place).or_default();
+            *length = value_of(&committed.metadata).len().max(*length);
         }
-        lengths.values().sum::<usize>() <= OffsetBlock::BYTES_MAX
+        lengths.values().sum::<usize>() <= OffsetBlock::METADATA_BYTES_MAX
     }
 
     /// Plans a commit within a transaction.

@@ -231,17 +231,23 @@ fn metadata_for_which_an_item_has_no_room_is_refused_before_a_transaction_would_
     let place = |partition| TopicPartition { topic: PLACE.topic, partition };
     let long = |partition, length| (place(partition), Committed { metadata: "m".repeat(length), ..at(1) });
     let mut offsets = Offsets::default();
-    for partition in 0..15 {
+    for partition in 0..14 {
         let plan = offsets.commit("g", vec![long(partition, 4_000)]);
         done(&mut offsets, plan);
     }
     assert_eq!(offsets.without_room(&[long(3, 4_000)], false), [], "it takes the place of what is there");
-    assert_eq!(offsets.without_room(&[long(15, 4_000), long(64, 4_000)], false), [place(15)]);
-    assert_eq!(offsets.without_room(&[(place(15), at(1))], false), [], "an offset alone always fits");
-    let plan = offsets.commit_pending("g", 9, vec![long(15, 3_000)]);
-    assert_eq!(offsets.without_room(&[long(15, 3_000)], true), []);
+    assert_eq!(offsets.without_room(&[long(15, 4_000), (place(16), at(1)), long(64, 4_000)], false), [place(15)]);
+    let alone: Vec<_> = (14..64).map(|partition| (place(partition), at(i64::MAX))).collect();
+    let plan = offsets.commit("g", alone);
     done(&mut offsets, plan);
-    assert_eq!(offsets.without_room(&[long(16, 3_000)], true), [place(16)], "another transaction may commit, too");
+    assert_eq!(offsets.without_room(&[long(15, 1_500)], true), []);
+    let plan = offsets.commit_pending("g", 9, vec![long(15, 1_500)]);
+    done(&mut offsets, plan);
+    assert_eq!(
+        offsets.without_room(&[long(16, 1_500)], true),
+        [place(16)],
+        "the other transaction may be committed, too"
+    );
     let plan = offsets.end("g", 9, true);
-    assert!(plan.changes.iter().filter_map(|(_, value)| value.as_ref()).all(|v| v.len() <= 64 << 10));
+    assert!(plan.changes.iter().filter_map(|(_, value)| value.as_ref()).all(|value| value.len() <= 64 << 10));
 }
