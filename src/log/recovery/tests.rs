@@ -1,6 +1,7 @@
 use super::*;
 use crate::archive::manifest::model::CleanPoint;
 use crate::base::Uuid;
+use crate::log::producers::Violation;
 use crate::record::{BatchBuilder, Codec, EndMarker, Outcome, Producer, Record};
 use crate::wal::DamageKind;
 
@@ -102,6 +103,16 @@ fn a_producer_goes_on_behind_the_manifest_whatever_is_left_of_what_is_sealed() {
         crate::log::producers::Violation::OutOfOrder { expected: 4 }
     );
     assert!(matches!(begin.producers.check(5, 0, 3, 3), Ok(crate::log::producers::Verdict::Repeated(_))));
+}
+
+#[test]
+fn a_marker_that_raised_its_producers_epoch_fences_the_one_before() {
+    let mut held = Held::default();
+    put(&mut held, 0, Sent::Part(5, 0));
+    put(&mut held, 1, Sent::End(5, Outcome::Aborted));
+    let begin = begin(&manifest(0), &known(&[]), held);
+    assert_eq!(begin.producers.check(5, 0, 1, 1), Err(crate::log::producers::Violation::Fenced { current: 1 }));
+    assert!(begin.producers.check(5, 1, 0, 0).is_ok(), "its sequences begin anew");
 }
 
 #[test]
