@@ -512,6 +512,24 @@ async fn while_a_page_of_removed_things_cannot_be_read_nothing_is_an_orphan() {
 }
 
 #[tokio::test]
+async fn what_only_a_page_of_removed_things_names_is_no_orphan() {
+    let owned = OwnedBucket::new().await;
+    for at in 0..i64::try_from(REMOVED_MAX * 2).unwrap() {
+        sealed(&owned.store, &owned.partition, at * 10, at * 10 + 10).await;
+        owned.partition.commit(Change::LogStart { to: at * 10 + 10 }).await.unwrap();
+    }
+    assert!(!owned.partition.head().removed_pages.is_empty());
+    let before = objects(&owned).await;
+    let options = CollectOptions { removed_retention_ms: 1_000 * HOUR_MS, ..CollectOptions::default() };
+    let mut collector = Collector::new(&owned.archive, options);
+    owned.clock.advance(10 * 24 * HOUR);
+    assert!(collector.run().await.unwrap().versions > 0, "those that named it as live are gone");
+    owned.clock.advance(25 * HOUR);
+    assert_eq!(collector.run().await.unwrap().orphans, 0);
+    assert_eq!(objects(&owned).await, before);
+}
+
+#[tokio::test]
 async fn objects_of_a_partition_that_is_not_loaded_are_left() {
     let owned = OwnedBucket::new().await;
     let root = layout::topic_root("t", owned.partition.topic_id());
@@ -522,6 +540,9 @@ async fn objects_of_a_partition_that_is_not_loaded_are_left() {
     }
     owned.clock.advance(25 * HOUR);
     assert_eq!(round(&mut collector(&owned)).await.orphans, 0);
+    for path in [&segment, &page] {
+        owned.store.stat(path).await.unwrap();
+    }
 }
 
 #[tokio::test]

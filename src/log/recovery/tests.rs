@@ -98,10 +98,7 @@ fn a_producer_goes_on_behind_the_manifest_whatever_is_left_of_what_is_sealed() {
     put(&mut held, 4, Sent::Plain);
     let begin = begin(&manifest(4), &known(&[(5, 3, 3, -1)]), held);
     assert!(begin.producers.check(5, 0, 4, 4).is_ok());
-    assert_eq!(
-        begin.producers.check(5, 0, 5, 5).unwrap_err(),
-        crate::log::producers::Violation::OutOfOrder { expected: 4 }
-    );
+    assert_eq!(begin.producers.check(5, 0, 5, 5).unwrap_err(), Violation::OutOfOrder { expected: 4 });
     assert!(matches!(begin.producers.check(5, 0, 3, 3), Ok(crate::log::producers::Verdict::Repeated(_))));
 }
 
@@ -111,7 +108,7 @@ fn a_marker_that_raised_its_producers_epoch_fences_the_one_before() {
     put(&mut held, 0, Sent::Part(5, 0));
     put(&mut held, 1, Sent::End(5, Outcome::Aborted));
     let begin = begin(&manifest(0), &known(&[]), held);
-    assert_eq!(begin.producers.check(5, 0, 1, 1), Err(crate::log::producers::Violation::Fenced { current: 1 }));
+    assert_eq!(begin.producers.check(5, 0, 1, 1), Err(Violation::Fenced { current: 1 }));
     assert!(begin.producers.check(5, 1, 0, 0).is_ok(), "its sequences begin anew");
 }
 
